@@ -1,0 +1,72 @@
+"""Exceptions, sorted by what the caller can do about them.
+
+* `FatalError`: stop; a person has to change something. The message says what.
+* `RetriableError`: try the same call again later.
+* `SkippableError`: one record or item is bad; keep it as a dead letter and go on.
+"""
+
+from __future__ import annotations
+
+
+class YtempireError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class FatalError(YtempireError):
+    """Retrying cannot help; the message names the fix."""
+
+
+class ConfigurationError(FatalError):
+    """A setting is missing, contradictory or unusable; the message names it."""
+
+
+class ArchiveError(FatalError):
+    """An archive file cannot be imported at all (unreadable, empty, unknown format)."""
+
+
+class GateError(FatalError):
+    """A data gate with severity *block* failed; nothing downstream may run."""
+
+
+class SourceUnavailableError(FatalError):
+    """A source cannot be used as configured, for example because its key is missing."""
+
+
+class QuotaExceededError(FatalError):
+    """The call would exceed the provider quota that is left."""
+
+
+class MissingFeatureError(FatalError):
+    """A required feature has no value; it is never replaced by zero."""
+
+
+class GenerationError(FatalError):
+    """A stage of video generation produced nothing usable."""
+
+
+class RetriableError(YtempireError):
+    """The same call may succeed later."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ServiceUnavailableError(RetriableError):
+    """One of our own services (database, object storage, ...) does not answer."""
+
+
+class ProviderError(RetriableError):
+    """An outside provider failed (5xx, 429, timeout, truncated answer)."""
+
+
+class SkippableError(YtempireError):
+    """One item is unusable; the rest is fine."""
+
+
+class RecordError(SkippableError):
+    """One record does not parse. `reason` goes to `ops.dead_letters`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

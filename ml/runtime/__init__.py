@@ -1,0 +1,3 @@
+"""The embedded services: start, stop, health. One machine, no Docker, no root needed."""
+
+from __future__ import annotations

@@ -1,0 +1,212 @@
+"""Start, stop and look at the embedded services."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ml.exceptions import ConfigurationError, ServiceUnavailableError, YtempireError
+from ml.runtime import bootstrap
+from ml.runtime.services import Service, definitions
+from ml.runtime.state import State
+from ml.runtime.supervisor import Supervisor
+from ml.settings import Settings, default_state_dir, get_settings
+
+Report = Callable[[str, float, str], None]
+
+_HEALTHY_WITHIN_S = 90.0
+_RUNNING = frozenset({"RUNNING", "STARTING", "BACKOFF"})
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One row of `ytempire status`."""
+
+    name: str
+    healthy: bool
+    url: str
+    pid: int | None
+    uptime_s: float | None
+    detail: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as `status --json` prints it."""
+        return asdict(self)
+
+
+def up(report: Report, only: Collection[str] = ()) -> Settings:
+    """Start what is not running, provision it, and wait until all of it is healthy.
+
+    Args:
+        report: called with service, seconds and detail as each becomes ready.
+        only: names of services to start; all by default.
+
+    Raises:
+        ConfigurationError: if the state directory, a port or a setting is unusable.
+        ServiceUnavailableError: if a service does not become healthy.
+    """
+    state = State(default_state_dir())
+    state.prepare()
+    with state.lock():
+        settings = _configure(state)
+        services = _selected(state, settings, only)
+        supervisor = Supervisor(state)
+        if not supervisor.processes():
+            _prepare_data(state, services)
+            supervisor.launch([s for s in definitions(state, settings) if not external(state, settings, s)])
+        for stage in sorted({service.stage for service in services}):
+            _start_stage(supervisor, settings, [s for s in services if s.stage == stage], report)
+            if stage == 0:
+                _provision(state, settings, services, report, with_airflow=_has_airflow(services))
+    return settings
+
+
+def down(report: Report) -> None:
+    """Stop every service, those that need others first. Data stay."""
+    state = State(default_state_dir())
+    if not (state.root / "ports.json").exists():
+        return
+    with state.lock():
+        supervisor = Supervisor(state)
+        running = supervisor.processes()
+        order = [service.name for service in definitions(state, get_settings())][::-1]
+        for name in sorted(running, key=lambda name: order.index(name) if name in order else -1):
+            if running[name]["statename"] in _RUNNING:
+                started = time.monotonic()
+                supervisor.stop(name)
+                report(name, time.monotonic() - started, "stopped")
+        supervisor.shutdown()
+        supervisor.end_orphans()
+
+
+def status() -> list[ServiceStatus]:
+    """Health of every service, embedded or external."""
+    state = State(default_state_dir())
+    if not (state.root / "ports.json").exists():
+        return []
+    settings = get_settings()
+    running = Supervisor(state).processes()
+    return [
+        _status(service, settings, running.get(service.name), external(state, settings, service))
+        for service in definitions(state, settings)
+    ]
+
+
+def external(state: State, settings: Settings, service: Service) -> bool:
+    """Whether settings point at another server than the embedded one."""
+    if service.replaced_by is None:
+        return False
+    ours = bootstrap.embedded_settings(state).get(service.replaced_by)
+    return bool(getattr(settings, service.replaced_by) != ours)
+
+
+def _configure(state: State) -> Settings:
+    ours = frozenset(Supervisor(state).processes()) and frozenset(state.ports)
+    pinned = _pinned_ports()
+    state.choose_ports(ours or frozenset(), pinned)
+    state.write("settings.json", bootstrap.embedded_settings(state))
+    get_settings.cache_clear()
+    settings = get_settings()
+    bootstrap.write_configuration(state, settings)
+    return settings
+
+
+def _pinned_ports() -> dict[str, int]:
+    text = os.environ.get("YTEMPIRE_PORTS", "{}")
+    try:
+        return {str(name): int(port) for name, port in json.loads(text).items()}
+    except (ValueError, AttributeError) as error:
+        raise ConfigurationError(
+            f"YTEMPIRE_PORTS={text!r} is not JSON like {{\"airflow\": 8080}}"
+        ) from error
+
+
+def _selected(state: State, settings: Settings, only: Collection[str]) -> list[Service]:
+    services = definitions(state, settings)
+    if unknown := set(only) - {service.name for service in services}:
+        known = ", ".join(service.name for service in services)
+        raise ConfigurationError(f"unknown service {', '.join(sorted(unknown))}; known: {known}")
+    chosen = [service for service in services if not only or service.name in only]
+    return [service for service in chosen if not external(state, settings, service)]
+
+
+def _has_airflow(services: Collection[Service]) -> bool:
+    return any(service.name.startswith("airflow") for service in services)
+
+
+def _prepare_data(state: State, services: Collection[Service]) -> None:
+    # An orphaned Postgres must be gone before its data directory is touched.
+    Supervisor(state).end_orphans()
+    if any(service.name == "postgres" for service in services):
+        bootstrap.prepare_postgres(state)
+
+
+def _start_stage(
+    supervisor: Supervisor, settings: Settings, services: list[Service], report: Report
+) -> None:
+    running = supervisor.processes()
+    started = time.monotonic()
+    for service in services:
+        if running.get(service.name, {}).get("statename") not in _RUNNING:
+            supervisor.start(service.name)
+    waiting = {service.name: service for service in services}
+    reasons: dict[str, str] = {}
+    while waiting and time.monotonic() - started < _HEALTHY_WITHIN_S:
+        for name, service in list(waiting.items()):
+            try:
+                if service.provision:
+                    service.provision()
+                detail = service.check(settings)
+            except YtempireError as error:
+                reasons[name] = str(error)
+            else:
+                report(name, time.monotonic() - started, detail)
+                del waiting[name]
+        time.sleep(0.05 if len(waiting) < len(services) else 0.1)
+    if waiting:
+        name = next(iter(waiting))
+        log = State(default_state_dir()).logs / f"{name}.log"
+        raise ServiceUnavailableError(
+            f"{name} is not healthy after {_HEALTHY_WITHIN_S:.0f} s: {reasons[name]}; see {log}"
+        )
+
+
+def _provision(
+    state: State,
+    settings: Settings,
+    services: Collection[Service],
+    report: Report,
+    *,
+    with_airflow: bool,
+) -> None:
+    names = {service.name for service in services}
+    started = time.monotonic()
+    bootstrap.migrate_application(settings)
+    if "objects" in names:
+        bootstrap.make_buckets(settings)
+    if with_airflow:
+        bootstrap.migrate_airflow(state, settings)
+    report("databases, buckets", time.monotonic() - started, "provisioned")
+
+
+def _status(
+    service: Service, settings: Settings, process: dict[str, Any] | None, is_external: bool
+) -> ServiceStatus:
+    try:
+        detail, healthy = service.check(settings), True
+    except YtempireError as error:
+        detail, healthy = str(error), False
+    if is_external:
+        url = "external"
+        return ServiceStatus(service.name, healthy, url, None, None, detail)
+    running = bool(process) and process["statename"] == "RUNNING" if process else False
+    uptime = float(process["now"] - process["start"]) if process and running else None
+    pid = int(process["pid"]) if process and running else None
+    if not running:
+        state_name = process["statename"].lower() if process else "stopped"
+        detail, healthy = f"{state_name}: {detail}" if not healthy else state_name, False
+    return ServiceStatus(service.name, healthy, service.url, pid, uptime, detail)

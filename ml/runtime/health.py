@@ -1,0 +1,85 @@
+"""Health checks: each raises when its service does not answer and returns a short detail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from ml.exceptions import ServiceUnavailableError
+from ml.settings import Settings
+from ml.storage.objects import ObjectStore
+from ml.storage.postgres import connect
+
+_TIMEOUT_S = 5.0
+
+
+def postgres(settings: Settings) -> str:
+    """Log in and read the version."""
+    with connect(settings.require("database_url")) as connection:
+        row = connection.execute("show server_version").fetchone()
+    return f"PostgreSQL {row[0]}" if row else "PostgreSQL"
+
+
+def redis(settings: Settings) -> str:
+    """Log in and ping."""
+    import redis as client_library
+
+    try:
+        with client_library.Redis.from_url(
+            settings.require("redis_url"), socket_timeout=_TIMEOUT_S
+        ) as client:
+            client.ping()
+            info: dict[str, Any] = client.info("memory")  # type: ignore[assignment]
+    except client_library.RedisError as error:
+        raise ServiceUnavailableError(f"Redis: {error}") from error
+    return f"{info['used_memory_human']} used"
+
+
+def objects(settings: Settings) -> str:
+    """Read a key that is not there, which needs a login and a working store."""
+    ObjectStore(settings).exists(settings.bucket("bronze"), "health")
+    return "S3 answers"
+
+
+def world(settings: Settings) -> str:
+    """Ask the simulated world for its health."""
+    _get(f"{settings.require('world_url')}/health")
+    return "synthetic data"
+
+
+def mlflow(settings: Settings) -> str:
+    """Ask the tracking server for its health and check the login."""
+    uri = settings.require("mlflow_tracking_uri")
+    _get(f"{uri}/health")
+    login = None
+    if settings.mlflow_password:
+        login = (settings.require("mlflow_username"), settings.require("mlflow_password"))
+    _get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", auth=login)
+    return "login works"
+
+
+def airflow(part: str) -> Callable[[Settings], str]:
+    """Check of one Airflow component, by the heartbeat it writes."""
+
+    def check(settings: Settings) -> str:
+        status = _get(f"{settings.require('airflow_url')}/api/v2/monitor/health").json()
+        if part == "api-server":
+            status = status["metadatabase"]
+        else:
+            status = status[part.replace("-", "_")]
+        if status["status"] != "healthy":
+            raise ServiceUnavailableError(f"airflow {part} is {status['status'] or 'not running'}")
+        return "healthy"
+
+    return check
+
+
+def _get(url: str, auth: tuple[str, str] | None = None) -> httpx.Response:
+    try:
+        response = httpx.get(url, timeout=_TIMEOUT_S, auth=auth)
+        response.raise_for_status()
+    except httpx.HTTPError as error:
+        raise ServiceUnavailableError(f"{httpx.URL(url).host}: {error}") from error
+    return response

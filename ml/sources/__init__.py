@@ -1,0 +1,3 @@
+"""Trend sources: one module a source, one interface."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Postgres and object storage."""
+
+from __future__ import annotations

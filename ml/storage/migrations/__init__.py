@@ -1,0 +1,3 @@
+"""Alembic migrations of the ytempire database."""
+
+from __future__ import annotations

@@ -1,0 +1,131 @@
+"""Object storage: boto3 for data, the minio SDK for buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+
+from ml.exceptions import ServiceUnavailableError
+from ml.settings import Settings, get_settings
+
+BUCKETS = ("bronze", "mlflow", "content", "reports")
+
+
+class ObjectStore:
+    """A thin layer over one S3 endpoint. Keys are relative to a bucket."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or get_settings()
+
+    @cached_property
+    def _client(self) -> Any:
+        return boto3.client(
+            "s3",
+            endpoint_url=self._settings.s3_endpoint_url,
+            aws_access_key_id=self._settings.require("s3_access_key"),
+            aws_secret_access_key=self._settings.require("s3_secret_key"),
+            region_name=self._settings.s3_region,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                retries={"max_attempts": 6, "mode": "standard"},
+                connect_timeout=5,
+            ),
+        )
+
+    def put_bytes(
+        self, bucket: str, key: str, data: bytes, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Write one object."""
+        self._call("put_object", Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+
+    def get_bytes(self, bucket: str, key: str) -> bytes:
+        """Read one object.
+
+        Raises:
+            FileNotFoundError: if there is none under that key.
+        """
+        body: bytes = self._call("get_object", Bucket=bucket, Key=key)["Body"].read()
+        return body
+
+    def put_file(self, bucket: str, key: str, path: Path) -> None:
+        """Upload a file, in parts when it is large."""
+        try:
+            self._client.upload_file(str(path), bucket, key)
+        except (boto3.exceptions.S3UploadFailedError, botocore.exceptions.BotoCoreError) as error:
+            raise ServiceUnavailableError(f"object storage: {error}") from error
+
+    def get_file(self, bucket: str, key: str, path: Path) -> None:
+        """Download an object to `path`; the file appears only when it is complete.
+
+        Raises:
+            FileNotFoundError: if there is no object under that key.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            self._client.download_file(bucket, key, str(partial))
+        except botocore.exceptions.ClientError as error:
+            raise _translate(error, bucket, key) from error
+        except botocore.exceptions.BotoCoreError as error:
+            raise ServiceUnavailableError(f"object storage: {error}") from error
+        partial.replace(path)
+
+    def exists(self, bucket: str, key: str) -> bool:
+        """Whether there is an object under that key."""
+        try:
+            self._call("head_object", Bucket=bucket, Key=key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def list_keys(self, bucket: str, prefix: str = "") -> Iterator[str]:
+        """All keys below `prefix`, in order."""
+        try:
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=prefix
+            )
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    yield item["Key"]
+        except botocore.exceptions.BotoCoreError as error:
+            raise ServiceUnavailableError(f"object storage: {error}") from error
+
+    def ensure_buckets(self) -> None:
+        """Create the buckets that are missing."""
+        from minio import Minio
+
+        endpoint = urlsplit(self._settings.require("s3_endpoint_url"))
+        client = Minio(
+            endpoint=endpoint.netloc,
+            access_key=self._settings.require("s3_access_key"),
+            secret_key=self._settings.require("s3_secret_key"),
+            secure=endpoint.scheme == "https",
+            region=self._settings.s3_region,
+        )
+        for part in BUCKETS:
+            name = self._settings.bucket(part)
+            if not client.bucket_exists(bucket_name=name):
+                client.make_bucket(bucket_name=name)
+
+    def _call(self, operation: str, **arguments: Any) -> Any:
+        try:
+            return getattr(self._client, operation)(**arguments)
+        except botocore.exceptions.ClientError as error:
+            raise _translate(error, arguments.get("Bucket", ""), arguments.get("Key", "")) from error
+        except botocore.exceptions.BotoCoreError as error:
+            raise ServiceUnavailableError(f"object storage: {error}") from error
+
+
+def _translate(error: Any, bucket: str, key: str) -> Exception:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if status == 404:
+        return FileNotFoundError(f"s3://{bucket}/{key}")
+    return ServiceUnavailableError(f"object storage, s3://{bucket}/{key}: {error}")

@@ -1,0 +1,69 @@
+"""Fixtures for all tests: the folder decides the marker, services are real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ml.settings import Settings, get_settings
+
+_FOLDERS = ("unit", "integration", "e2e", "fault", "soak")
+# What a developer's shell may carry must not decide what a test sees.
+_INTERFERING = (
+    "DATABASE_URL", "REDIS_URL", "MLFLOW_TRACKING_URI", "YTEMPIRE_AS_OF", "YTEMPIRE_CLOCK",
+    "YTEMPIRE_PORTS", "YTEMPIRE_STATE_DIR", "YTEMPIRE_WORLD_URL", "YOUTUBE_API_KEY",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by its folder; one outside the known folders is an error."""
+    root = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(root).parts[0]
+        if folder not in _FOLDERS:
+            raise pytest.UsageError(f"{item.path} is in none of tests/{{{','.join(_FOLDERS)}}}")
+        item.add_marker(folder)
+
+
+def pytest_configure() -> None:
+    """Forget settings of the caller's shell before anything reads them."""
+    for name in _INTERFERING:
+        os.environ.pop(name, None)
+    # No test may find the state of a platform that runs in the checkout.
+    os.environ["YTEMPIRE_STATE_DIR"] = tempfile.mkdtemp(prefix="ytempire-none-")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of the public archives; the test is skipped where there is none."""
+    folder = os.environ.get("YTEMPIRE_DATA_DIR")
+    if not folder:
+        pytest.skip("YTEMPIRE_DATA_DIR is not set: no public archives here")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Settings]:
+    """Settings of freshly started, migrated Postgres, Valkey, S3, world server and MLflow."""
+    from ml.runtime import embedded
+
+    before = os.environ["YTEMPIRE_STATE_DIR"]
+    state_dir = tempfile.mkdtemp(prefix="ytempire-test-")
+    os.environ["YTEMPIRE_STATE_DIR"] = state_dir
+    get_settings.cache_clear()
+    try:
+        yield embedded.up(_quiet, ["postgres", "valkey", "objects", "world", "mlflow"])
+    finally:
+        embedded.down(_quiet)
+        os.environ["YTEMPIRE_STATE_DIR"] = before
+        get_settings.cache_clear()
+        shutil.rmtree(state_dir, ignore_errors=True)
+
+
+def _quiet(name: str, seconds: float, detail: str) -> None:
+    """Report nothing."""
