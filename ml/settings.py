@@ -27,6 +27,8 @@ from sqlalchemy.engine import make_url
 
 from ml.exceptions import ConfigurationError
 
+Bucket = Literal["bronze", "mlflow", "content", "reports"]
+
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 # Variables of the reference that a standard tool has replaced, and what to set instead.
@@ -84,7 +86,9 @@ class Settings(BaseSettings):
         "embedded", validation_alias="APP_ENV"
     )
     log_level: str = Field("INFO", validation_alias="APP_LOG_LEVEL")
-    state_dir: Path = Field(default_factory=default_state_dir, validation_alias="YTEMPIRE_STATE_DIR")
+    state_dir: Path = Field(
+        default_factory=default_state_dir, validation_alias="YTEMPIRE_STATE_DIR"
+    )
     data_dir: Path | None = Field(
         None, validation_alias="YTEMPIRE_DATA_DIR", description="folder of public archives"
     )
@@ -136,6 +140,12 @@ class Settings(BaseSettings):
     # Sources. Without a base URL the real provider is used.
     world_url: str | None = Field(None, validation_alias="YTEMPIRE_WORLD_URL")
     world_seed: int = Field(7, validation_alias="YTEMPIRE_WORLD_SEED")
+    world_start: datetime | None = Field(
+        None, validation_alias="YTEMPIRE_WORLD_START", description="where the world's clock starts"
+    )
+    world_speed: float = Field(1.0, gt=0, validation_alias="YTEMPIRE_WORLD_SPEED")
+    world_faults: str = Field("", validation_alias="YTEMPIRE_WORLD_FAULTS")
+    world_daily_quota: int = Field(10_000, ge=0, validation_alias="YTEMPIRE_WORLD_DAILY_QUOTA")
     youtube_api_key: SecretStr | None = Field(None, validation_alias="YOUTUBE_API_KEY")
     youtube_base_url: str = Field(
         "https://www.googleapis.com/youtube/v3", validation_alias="YOUTUBE_BASE_URL"
@@ -145,6 +155,13 @@ class Settings(BaseSettings):
     )
     hackernews_base_url: str = Field(
         "https://hacker-news.firebaseio.com/v0", validation_alias="HACKERNEWS_BASE_URL"
+    )
+
+    # Orchestration
+    ingest_schedule: str | None = Field(
+        None,
+        validation_alias="YTEMPIRE_INGEST_SCHEDULE",
+        description="cron of the ingest DAGs, such as '@hourly'; none runs them on demand",
     )
 
     # Generation
@@ -206,7 +223,12 @@ class Settings(BaseSettings):
         url = make_url(self.require("database_url"))
         return url.set(database=part).render_as_string(hide_password=False)
 
-    def bucket(self, part: Literal["bronze", "mlflow", "content", "reports"]) -> str:
+    @property
+    def dbt_manifest(self) -> Path:
+        """Dbt's parsed project, from which Airflow draws the model graph."""
+        return self.state_dir / "dbt" / "manifest.json"
+
+    def bucket(self, part: Bucket) -> str:
         """Name of the bucket of `part`."""
         return f"{self.bucket_prefix}-{part}"
 
@@ -224,7 +246,7 @@ def get_settings() -> Settings:
         if name in os.environ:
             warnings.warn(f"{name} has no effect; set {instead}", stacklevel=2)
     try:
-        return Settings()  # type: ignore[call-arg]
+        return Settings()
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"

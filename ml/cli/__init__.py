@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from ml.cli import data, services
+from ml.cli import data, run, services
 from ml.cli.console import errors
 from ml.exceptions import YtempireError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 services.register(app)
 data.register(app)
+run.register(app)
 
 
 def main() -> None:

@@ -25,9 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    only: Annotated[
-        str, typer.Option(help="Start only these services, separated by commas.")
-    ] = "",
+    only: Annotated[str, typer.Option(help="Start only these services, separated by commas.")] = "",
 ) -> None:
     """Start the embedded services, migrate databases and wait until all is healthy.
 

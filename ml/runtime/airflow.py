@@ -18,7 +18,7 @@ def airflow_environment(state: State, settings: Settings) -> dict[str, str]:
     secrets = state.secrets
     url = f"http://127.0.0.1:{state.ports['airflow']}"
     database = make_url(settings.database("airflow")).set(drivername="postgresql+psycopg2")
-    sections = {
+    sections: dict[str, dict[str, object]] = {
         "core": {
             "dags_folder": PROJECT_ROOT / "dags",
             "plugins_folder": PROJECT_ROOT / "plugins",

@@ -74,7 +74,9 @@ def write_configuration(state: State, settings: Settings) -> None:
     bucket = settings.bucket("mlflow")
     identities = [
         _identity("ytempire", secrets["s3_app"], everything),
-        _identity("mlflow", secrets["s3_mlflow"], [f"{right}:{bucket}" for right in everything[1:]]),
+        _identity(
+            "mlflow", secrets["s3_mlflow"], [f"{right}:{bucket}" for right in everything[1:]]
+        ),
     ]
     state.write("conf/s3.json", {"identities": identities})
     # Without these keys the filer and volume ports serve every bucket to anybody on the machine.
@@ -122,12 +124,12 @@ def prepare_postgres(state: State) -> None:
 
 
 def _initdb(installed: Path, data: Path, password: str, user: str | None) -> None:
-    ids = binaries.account_ids(user) if user else None
+    uid, gid = binaries.account_ids(user) if user else (None, None)
     with tempfile.NamedTemporaryFile("w", prefix="ytempire-") as secret:
         secret.write(password + "\n")
         secret.flush()
-        if ids:
-            os.chown(secret.name, *ids)
+        if uid is not None and gid is not None:
+            os.chown(secret.name, uid, gid)
         result = subprocess.run(
             [
                 str(installed / "bin" / "initdb"), "-D", str(data), "-U", _ADMIN,
@@ -136,7 +138,7 @@ def _initdb(installed: Path, data: Path, password: str, user: str | None) -> Non
             ],
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
             capture_output=True, text=True, check=False, cwd="/",
-            **({"user": ids[0], "group": ids[1], "extra_groups": []} if ids else {}),
+            user=uid, group=gid, extra_groups=None if uid is None else [],
         )  # fmt: skip
     if result.returncode != 0:
         lines = [line for line in result.stderr.splitlines() if "error" in line.lower()]

@@ -9,12 +9,13 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ml.airflow_client import AirflowClient
 from ml.exceptions import ConfigurationError, ServiceUnavailableError, YtempireError
 from ml.runtime import bootstrap
 from ml.runtime.services import Service, definitions
 from ml.runtime.state import State
 from ml.runtime.supervisor import Supervisor
-from ml.settings import Settings, default_state_dir, get_settings
+from ml.settings import PROJECT_ROOT, Settings, default_state_dir, get_settings
 
 Report = Callable[[str, float, str], None]
 
@@ -57,11 +58,15 @@ def up(report: Report, only: Collection[str] = ()) -> Settings:
         supervisor = Supervisor(state)
         if not supervisor.processes():
             _prepare_data(state, services)
-            supervisor.launch([s for s in definitions(state, settings) if not external(state, settings, s)])
+            supervisor.launch(
+                [s for s in definitions(state, settings) if not external(state, settings, s)]
+            )
         for stage in sorted({service.stage for service in services}):
             _start_stage(supervisor, settings, [s for s in services if s.stage == stage], report)
             if stage == 0:
                 _provision(state, settings, services, report, with_airflow=_has_airflow(services))
+    if _has_airflow(services):
+        _ensure_pools(settings)
     return settings
 
 
@@ -121,7 +126,7 @@ def _pinned_ports() -> dict[str, int]:
         return {str(name): int(port) for name, port in json.loads(text).items()}
     except (ValueError, AttributeError) as error:
         raise ConfigurationError(
-            f"YTEMPIRE_PORTS={text!r} is not JSON like {{\"airflow\": 8080}}"
+            f'YTEMPIRE_PORTS={text!r} is not JSON like {{"airflow": 8080}}'
         ) from error
 
 
@@ -136,6 +141,13 @@ def _selected(state: State, settings: Settings, only: Collection[str]) -> list[S
 
 def _has_airflow(services: Collection[Service]) -> bool:
     return any(service.name.startswith("airflow") for service in services)
+
+
+def _ensure_pools(settings: Settings) -> None:
+    client = AirflowClient(settings)
+    pools = json.loads((PROJECT_ROOT / "plugins" / "pools.json").read_text())
+    for name, pool in pools.items():
+        client.ensure_pool(name, pool["slots"], pool["description"])
 
 
 def _prepare_data(state: State, services: Collection[Service]) -> None:

@@ -31,7 +31,7 @@ def redis(settings: Settings) -> str:
             settings.require("redis_url"), socket_timeout=_TIMEOUT_S
         ) as client:
             client.ping()
-            info: dict[str, Any] = client.info("memory")  # type: ignore[assignment]
+            info: dict[str, Any] = client.info("memory")
     except client_library.RedisError as error:
         raise ServiceUnavailableError(f"Redis: {error}") from error
     return f"{info['used_memory_human']} used"
@@ -65,10 +65,8 @@ def airflow(part: str) -> Callable[[Settings], str]:
 
     def check(settings: Settings) -> str:
         status = _get(f"{settings.require('airflow_url')}/api/v2/monitor/health").json()
-        if part == "api-server":
-            status = status["metadatabase"]
-        else:
-            status = status[part.replace("-", "_")]
+        component = "metadatabase" if part == "api-server" else part.replace("-", "_")
+        status = status[component]
         if status["status"] != "healthy":
             raise ServiceUnavailableError(f"airflow {part} is {status['status'] or 'not running'}")
         return "healthy"

@@ -120,9 +120,17 @@ def _world(state: State) -> Service:
     return Service(
         name="world",
         command=(
-            sys.executable, "-m", "uvicorn", "--factory", "ml.world.server:create_app",
-            "--host", HOST, "--port", str(port), "--no-access-log",
-        ),  # fmt: skip
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "--factory",
+            "ml.world.server:create_app",
+            "--host",
+            HOST,
+            "--port",
+            str(port),
+            "--no-access-log",
+        ),
         check=health.world,
         stage=1,
         environment={"YTEMPIRE_STATE_DIR": str(state.root)},
@@ -137,11 +145,22 @@ def _mlflow(state: State, settings: Settings) -> Service:
     return Service(
         name="mlflow",
         command=(
-            sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port),
-            "--workers", "1",
-            "--artifacts-destination", f"s3://{settings.bucket('mlflow')}/artifacts",
-            "--serve-artifacts", "--app-name", "basic-auth",
-        ),  # fmt: skip
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            HOST,
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+            "--artifacts-destination",
+            f"s3://{settings.bucket('mlflow')}/artifacts",
+            "--serve-artifacts",
+            "--app-name",
+            "basic-auth",
+        ),
         check=health.mlflow,
         stage=1,
         environment={

@@ -46,7 +46,9 @@ class Supervisor:
         self.end_orphans()
         configuration = self._state.write("conf/supervisord.conf", self._configuration(services))
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
+        result = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=_environment()
+        )
         deadline = time.monotonic() + 10
         while result.returncode == 0 and time.monotonic() < deadline:
             if self.processes():
@@ -80,7 +82,7 @@ class Supervisor:
 
     def end_orphans(self) -> None:
         """End services that a killed supervisor left behind."""
-        orphans = [process for process in psutil.process_iter() if self._is_ours(process)]
+        orphans = self.all_processes()
         for process in orphans:
             # Postgres takes SIGINT for a fast shutdown; the others end on it as well.
             process.send_signal(signal.SIGINT)
@@ -88,6 +90,10 @@ class Supervisor:
         for process in alive:
             process.kill()
         psutil.wait_procs(alive, timeout=5)
+
+    def all_processes(self) -> list[psutil.Process]:
+        """Every process that belongs to a service of this state directory, tasks included."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:

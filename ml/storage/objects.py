@@ -13,9 +13,9 @@ import botocore.exceptions
 from botocore.config import Config
 
 from ml.exceptions import ServiceUnavailableError
-from ml.settings import Settings, get_settings
+from ml.settings import Bucket, Settings, get_settings
 
-BUCKETS = ("bronze", "mlflow", "content", "reports")
+BUCKETS: tuple[Bucket, ...] = ("bronze", "mlflow", "content", "reports")
 
 
 class ObjectStore:
@@ -52,7 +52,10 @@ class ObjectStore:
         Raises:
             FileNotFoundError: if there is none under that key.
         """
-        body: bytes = self._call("get_object", Bucket=bucket, Key=key)["Body"].read()
+        try:
+            body: bytes = self._call("get_object", Bucket=bucket, Key=key)["Body"].read()
+        except botocore.exceptions.BotoCoreError as error:
+            raise ServiceUnavailableError(f"object storage: {error}") from error
         return body
 
     def put_file(self, bucket: str, key: str, path: Path) -> None:
@@ -119,7 +122,9 @@ class ObjectStore:
         try:
             return getattr(self._client, operation)(**arguments)
         except botocore.exceptions.ClientError as error:
-            raise _translate(error, arguments.get("Bucket", ""), arguments.get("Key", "")) from error
+            raise _translate(
+                error, arguments.get("Bucket", ""), arguments.get("Key", "")
+            ) from error
         except botocore.exceptions.BotoCoreError as error:
             raise ServiceUnavailableError(f"object storage: {error}") from error
 

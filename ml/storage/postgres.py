@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -37,6 +39,22 @@ def connect(url: str | None = None, *, autocommit: bool = False) -> psycopg.Conn
         ) from error
 
 
+@contextmanager
+def transaction(url: str | None = None) -> Iterator[psycopg.Connection]:
+    """Connect and run one transaction: it commits on success and leaves nothing on an error.
+
+    Raises:
+        ServiceUnavailableError: if the server does not answer, goes away, or runs out of space,
+            connections or memory: the same call may succeed later.
+    """
+    try:
+        with connect(url) as conn:
+            yield conn
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ServiceUnavailableError(f"Postgres: {reason[0]}") from error
+
+
 def copy_rows(
     conn: psycopg.Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> int:
@@ -64,54 +82,125 @@ def copy_csv(
             copy.write(chunk)
 
 
-def create_staging(conn: psycopg.Connection, table: str) -> str:
-    """Create an empty temporary table shaped like `table`; it vanishes with the transaction."""
+def create_staging(
+    conn: psycopg.Connection, table: str, columns: Sequence[str], extra: LiteralString = ""
+) -> str:
+    """Create an empty temporary table with columns of `table`; it goes with the transaction.
+
+    Args:
+        conn: in a transaction.
+        table: `schema.name`.
+        columns: which of its columns; their constraints and defaults stay behind.
+        extra: more columns, as SQL (`position bigint`).
+    """
     staging = "load_" + table.replace(".", "_")
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
     conn.execute(
-        sql.SQL("create temporary table {} (like {} including defaults) on commit drop").format(
-            sql.Identifier(staging), _name(table)
-        )
+        sql.SQL(
+            "create temporary table {} on commit drop as select {} from {} with no data"
+        ).format(sql.Identifier(staging), names, _name(table))
     )
+    if extra:
+        conn.execute(
+            sql.SQL("alter table {} add column {}").format(
+                sql.Identifier(staging),
+                sql.SQL(extra),
+            )
+        )
     return staging
+
+
+@dataclass(frozen=True)
+class Merge:
+    """How the rows of a staging table go into their table.
+
+    Attributes:
+        table: `schema.name` of the target.
+        key: its primary key.
+        same: SQL expressions over the staging table; of rows that agree in all of them one is
+            kept. They must tell apart at least what `key` does.
+        prefer: SQL order that decides which one.
+        newer_by: columns that say which of two rows of one key is the later observation: a row
+            that is there is replaced only by one that is greater in them. Without them it stays.
+    """
+
+    table: str
+    key: tuple[str, ...]
+    same: tuple[LiteralString, ...]
+    prefer: tuple[LiteralString, ...] = ()
+    newer_by: tuple[str, ...] = ()
 
 
 def merge(
     conn: psycopg.Connection,
     staging: str,
-    table: str,
+    rule: Merge,
     columns: Sequence[str],
-    key: Sequence[str],
-    newer_by: str | None = None,
+    constants: Mapping[str, Any] | None = None,
 ) -> int:
-    """Upsert the rows of `staging` into `table`; a re-run changes nothing.
+    """Upsert the rows of `staging`; a re-run, in any order of files, ends at the same rows.
 
-    Rows of one key are collapsed to one first. On a conflict the row stays as it is, or, with
-    `newer_by`, is replaced only by a row whose `newer_by` column is later: a late, older
-    observation never overwrites a newer one.
+    Rows are inserted in the order of `rule.same`, so two loads at once wait for each other
+    instead of blocking each other.
+
+    Args:
+        conn: in a transaction.
+        staging: from `create_staging`.
+        rule: where and how.
+        columns: of the staging table.
+        constants: columns that have the same value in every row.
 
     Returns:
         How many rows were inserted or replaced.
     """
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    keys = sql.SQL(", ").join(map(sql.Identifier, key))
-    order = sql.SQL(", {} desc").format(sql.Identifier(newer_by)) if newer_by else sql.SQL("")
-    action = sql.SQL("nothing")
-    if newer_by:
-        changes = sql.SQL(", ").join(
-            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column))
-            for column in columns
-            if column not in key
-        )
-        action = sql.SQL("update set {} where excluded.{} > t.{}").format(
-            changes, sql.Identifier(newer_by), sql.Identifier(newer_by)
-        )
+    constants = constants or {}
+    names = [*columns, *constants]
+    same = sql.SQL(", ").join(map(sql.SQL, rule.same))
+    values = [*map(sql.Identifier, columns), *map(sql.Literal, constants.values())]
     statement = sql.SQL(
-        "insert into {} as t ({}) select distinct on ({}) {} from {} order by {}{}"
-        " on conflict ({}) do {}"
+        "insert into {table} as t ({names}) select distinct on ({same}) {values} from {staging}"
+        " order by {order} on conflict ({key}) do {action}"
     ).format(
-        _name(table), names, keys, names, sql.Identifier(staging), keys, order, keys, action
+        table=_name(rule.table),
+        names=_list(names),
+        same=same,
+        values=sql.SQL(", ").join(values),
+        staging=sql.Identifier(staging),
+        order=sql.SQL(", ").join(map(sql.SQL, (*rule.same, *rule.prefer))),
+        key=_list(rule.key),
+        action=_action(rule, names),
     )
     return conn.execute(statement).rowcount
+
+
+def _action(rule: Merge, names: Sequence[str]) -> sql.Composable:
+    if not rule.newer_by:
+        return sql.SQL("nothing")
+    changes: list[sql.Composable] = [
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+        for name in names
+        if name not in rule.key
+    ]
+    changes.append(sql.SQL("ingested_at = now()"))
+    return sql.SQL("update set {} where ({}) > ({})").format(
+        sql.SQL(", ").join(changes),
+        sql.SQL(", ").join(sql.Identifier("excluded", name) for name in rule.newer_by),
+        sql.SQL(", ").join(sql.Identifier("t", name) for name in rule.newer_by),
+    )
+
+
+def count_distinct(conn: psycopg.Connection, staging: str, rule: Merge) -> int:
+    """How many rows of `staging` are left once the same ones are collapsed."""
+    row = conn.execute(
+        sql.SQL("select count(*) from (select distinct {} from {}) d").format(
+            sql.SQL(", ").join(map(sql.SQL, rule.same)), sql.Identifier(staging)
+        )
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _list(names: Sequence[str]) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def _name(table: str) -> sql.Identifier:

@@ -1,0 +1,58 @@
+# Every recipe sets up what it needs; a second run reuses it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# uv does not read PIP_FIND_LINKS by itself; without a local wheel folder it takes CPU torch.
+export UV_FIND_LINKS := $(PIP_FIND_LINKS)
+ifeq ($(strip $(PIP_FIND_LINKS)),)
+export UV_TORCH_BACKEND ?= cpu
+endif
+export UV_LINK_MODE ?= copy
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup up down run test lint bench soak clean
+
+help: ## show the recipes
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed ## virtual environment with the pinned packages
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@echo "setup: virtual environment and pinned packages"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --compile-bytecode requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+up: setup ## start the embedded services
+	@$(BIN)/ytempire up
+
+down: ## stop them; data stay
+	@test ! -x $(BIN)/ytempire || $(BIN)/ytempire down
+
+run: setup ## everything: set up, start, and run the main job to finished videos
+	@$(BIN)/ytempire up
+	@$(BIN)/ytempire run
+
+lint: setup ## style, types, SQL
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy ml plugins
+	@$(BIN)/sqlfluff lint dbt_project/models
+
+test: setup lint ## every test but the soak, in under 30 minutes
+	@$(BIN)/python -m pytest tests/unit tests/integration tests/e2e tests/fault
+
+soak: setup ## the long tests
+	@$(BIN)/python -m pytest tests/soak
+
+bench: setup ## figures against baselines, into tests/bench/results
+	@$(BIN)/python -m tests.bench
+
+requirements: ## resolve pyproject.toml anew into requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml requirements.in \
+		--all-extras --override overrides.txt --constraint constraints.txt --no-header \
+		--no-emit-index-url --no-emit-find-links --no-annotate --output-file requirements.txt

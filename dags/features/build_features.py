@@ -1,0 +1,53 @@
+"""Features.
+
+Appends to the feature tables from the published build, brings the feature store up to date with
+its definitions and materialises the newest values into the online store.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import chain, dag, task
+from ytempire_airflow.assets import FEATURES, MARTS
+from ytempire_airflow.dbt import RESOLVE_AS_OF, dbt_models
+from ytempire_airflow.defaults import DEFAULT_ARGS
+
+
+@dag(
+    schedule=[MARTS],
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    tags=["features", "feast", "dbt"],
+    doc_md=__doc__,
+)
+def build_features():
+    @task(task_id=RESOLVE_AS_OF)
+    def resolve_as_of() -> str:
+        from ml.clock import as_of
+        from ml.storage.postgres import connect
+
+        with connect() as connection:
+            return as_of(connection).isoformat()
+
+    @task
+    def apply_definitions() -> None:
+        from ml.features import apply
+
+        apply()
+
+    @task(outlets=[FEATURES])
+    def materialise(now: str, **context: Any) -> None:
+        from datetime import datetime
+
+        from ml.features import materialise_until
+
+        rows = materialise_until(datetime.fromisoformat(now))
+        context["outlet_events"][FEATURES].extra = {"as_of": now, "rows": rows}
+
+    now = resolve_as_of()
+    tables = dbt_models("tables", ["path:models/features"])
+    chain(now, [tables, apply_definitions()], materialise(now))
+
+
+build_features()

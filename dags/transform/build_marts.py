@@ -1,0 +1,63 @@
+"""Marts: build, check, publish.
+
+Rebuilds the dbt models, task by task, whenever both raw tables have passed their gates. Topics
+are assigned between staging and the rest. The marts are built in the schema `marts_build`; only
+when their gate passes does one transaction point the views of `marts` at the new build.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import chain, dag, task
+from ytempire_airflow.assets import MARTS, RAW_RECORDS, RAW_YOUTUBE
+from ytempire_airflow.dbt import RESOLVE_AS_OF, dbt_models
+from ytempire_airflow.defaults import DEFAULT_ARGS, GATE_ARGS
+
+
+@dag(
+    schedule=[RAW_YOUTUBE, RAW_RECORDS],
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    tags=["transform", "dbt"],
+    doc_md=__doc__,
+)
+def build_marts():
+    @task(task_id=RESOLVE_AS_OF)
+    def resolve_as_of() -> str:
+        from ml.clock import as_of
+        from ml.storage.postgres import connect
+
+        with connect() as connection:
+            return as_of(connection).isoformat()
+
+    @task
+    def assign_topics(now: str) -> dict[str, Any]:
+        from datetime import datetime
+
+        from ml.topics import assign_topics
+
+        return assign_topics(datetime.fromisoformat(now)).as_dict()
+
+    @task(**GATE_ARGS)
+    def check(run_id: str | None = None) -> None:
+        from ml.gates import run_gate
+
+        run_gate("fct_video_daily", run_id=str(run_id))
+
+    @task(outlets=[MARTS])
+    def publish(now: str, run_id: str | None = None, **context: Any) -> None:
+        from datetime import datetime
+
+        from ml.warehouse import publish_marts
+
+        publish_marts(str(run_id), datetime.fromisoformat(now))
+        context["outlet_events"][MARTS].extra = {"as_of": now, "build": run_id}
+
+    now = resolve_as_of()
+    staging = dbt_models("staging", ["path:models/staging"])
+    models = dbt_models("models", ["path:models/intermediate", "path:models/marts"])
+    chain(now, staging, assign_topics(now), models, check(), publish(now))
+
+
+build_marts()

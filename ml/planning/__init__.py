@@ -1,0 +1,3 @@
+"""Which topics become videos, for which channel, and why."""
+
+from __future__ import annotations

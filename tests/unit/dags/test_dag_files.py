@@ -1,0 +1,113 @@
+"""Every DAG file parses without connections, quickly, and says who owns it and what it does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+DAG_FILES = sorted((ROOT / "dags").rglob("*.py"))
+# Parsed in a process of its own, the way the DAG processor does it: no database, no services.
+_PARSE = """
+import json, sys, time
+from airflow.sdk import DAG
+import cosmos, ytempire_airflow.ingest
+from airflow.dag_processing.dagbag import DagBag
+rows = []
+for path in sys.argv[1:]:
+    started = time.perf_counter()
+    bag = DagBag(path)
+    seconds = time.perf_counter() - started
+    rows.append({
+        "path": path, "seconds": seconds, "errors": list(bag.import_errors.values()),
+        "dags": [{
+            "dag_id": dag.dag_id, "owner": dag.owner, "tags": sorted(dag.tags), "doc": dag.doc_md,
+            "tasks": {task.task_id: {"pool": task.pool, "queue": task.queue,
+                "retries": task.retries} for task in dag.tasks},
+            "schedule": str(dag.timetable),
+        } for dag in bag.dags.values()],
+    })
+print("RESULT" + json.dumps(rows))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory):
+    from ml.warehouse import write_manifest
+
+    home = tmp_path_factory.mktemp("airflow")
+    manifest = home / "dbt" / "manifest.json"
+    write_manifest(manifest)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@127.0.0.1:1/none",
+        "YTEMPIRE_STATE_DIR": str(home),
+        "PYTHONPATH": str(ROOT / "plugins"),
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", _PARSE, *map(str, DAG_FILES)],
+        env=environment, capture_output=True, text=True, check=False, cwd=home,
+    )  # fmt: skip
+    lines = [line for line in result.stdout.splitlines() if line.startswith("RESULT")]
+    assert lines, result.stderr[-3000:]
+    return {Path(row["path"]).name: row for row in json.loads(lines[0].removeprefix("RESULT"))}
+
+
+def test_there_are_dag_files():
+    assert len(DAG_FILES) >= 8
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.name)
+def test_parses_without_connections_within_a_second(parsed, path):
+    row = parsed[path.name]
+    assert row["errors"] == []
+    assert len(row["dags"]) == 1
+    assert row["seconds"] < 1.0
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.name)
+def test_has_docs_owner_and_tags_and_is_named_after_its_file(parsed, path):
+    (dag,) = parsed[path.name]["dags"]
+    assert dag["dag_id"] == path.stem
+    assert dag["owner"] == "ytempire"
+    assert dag["tags"]
+    assert len(dag["doc"]) > 100
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.name)
+def test_file_is_wiring_only(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 90
+    assert not path.name.startswith("dbt_")
+    top = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
+    assert not {module for module in modules if module.split(".")[0] in {"torch", "feast", "mlflow"}}
+
+
+def test_generation_stages_run_on_the_gpu_queue_and_pool(parsed):
+    (dag,) = parsed["generate_video.py"]["dags"]
+    assert set(dag["tasks"]) == {"script", "voice", "thumbnail", "video", "gate", "publish"}
+    assert {task["queue"] for task in dag["tasks"].values()} == {"gpu"}
+    assert {task["pool"] for task in dag["tasks"].values()} == {"gpu"}
+
+
+def test_every_pool_that_a_task_names_is_created(parsed):
+    pools = set(json.loads((ROOT / "plugins" / "pools.json").read_text())) | {"default_pool"}
+    named = {
+        task["pool"]
+        for row in parsed.values()
+        for dag in row["dags"]
+        for task in dag["tasks"].values()
+    }
+    assert named <= pools
