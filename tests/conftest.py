@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,19 +51,39 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Settings]:
     """Settings of freshly started, migrated Postgres, Valkey, S3, world server and MLflow."""
+    with _running(["postgres", "valkey", "objects", "world", "mlflow"]) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Settings]:
+    """Settings of the whole platform with Airflow, freshly started on the simulated world."""
+    data_dir = os.environ.pop("YTEMPIRE_DATA_DIR", None)
+    try:
+        with _running([]) as settings:
+            yield settings
+    finally:
+        if data_dir:
+            os.environ["YTEMPIRE_DATA_DIR"] = data_dir
+
+
+@contextmanager
+def _running(only: list[str]) -> Iterator[Settings]:
     from ml.runtime import embedded
 
     before = os.environ["YTEMPIRE_STATE_DIR"]
     state_dir = tempfile.mkdtemp(prefix="ytempire-test-")
     os.environ["YTEMPIRE_STATE_DIR"] = state_dir
+    os.environ["YTEMPIRE_OUTBOX_DIR"] = str(Path(state_dir) / "outbox")
     get_settings.cache_clear()
     try:
-        yield embedded.up(_quiet, ["postgres", "valkey", "objects", "world", "mlflow"])
+        yield embedded.up(_quiet, only)
     finally:
         embedded.down(_quiet)
         os.environ["YTEMPIRE_STATE_DIR"] = before
         get_settings.cache_clear()
-        shutil.rmtree(state_dir, ignore_errors=True)
+        if not os.environ.get("YTEMPIRE_KEEP_TEST_STATE"):
+            shutil.rmtree(state_dir, ignore_errors=True)
 
 
 def _quiet(name: str, seconds: float, detail: str) -> None:

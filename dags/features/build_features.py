@@ -10,7 +10,8 @@ from typing import Any
 
 from airflow.sdk import chain, dag, task
 from ytempire_airflow.assets import FEATURES, MARTS
-from ytempire_airflow.dbt import RESOLVE_AS_OF, dbt_models
+from ytempire_airflow.clock import resolve_as_of
+from ytempire_airflow.dbt import dbt_models
 from ytempire_airflow.defaults import DEFAULT_ARGS
 
 
@@ -22,14 +23,6 @@ from ytempire_airflow.defaults import DEFAULT_ARGS
     doc_md=__doc__,
 )
 def build_features():
-    @task(task_id=RESOLVE_AS_OF)
-    def resolve_as_of() -> str:
-        from ml.clock import as_of
-        from ml.storage.postgres import connect
-
-        with connect() as connection:
-            return as_of(connection).isoformat()
-
     @task
     def apply_definitions() -> None:
         from ml.features import apply
@@ -40,10 +33,10 @@ def build_features():
     def materialise(now: str, **context: Any) -> None:
         from datetime import datetime
 
-        from ml.features import materialise_until
+        from ml.features import materialise as copy_online
 
-        rows = materialise_until(datetime.fromisoformat(now))
-        context["outlet_events"][FEATURES].extra = {"as_of": now, "rows": rows}
+        seconds = copy_online(None, datetime.fromisoformat(now))
+        context["outlet_events"][FEATURES].extra = {"as_of": now, "seconds": seconds}
 
     now = resolve_as_of()
     tables = dbt_models("tables", ["path:models/features"])

@@ -11,7 +11,8 @@ from typing import Any
 
 from airflow.sdk import chain, dag, task
 from ytempire_airflow.assets import MARTS, RAW_RECORDS, RAW_YOUTUBE
-from ytempire_airflow.dbt import RESOLVE_AS_OF, dbt_models
+from ytempire_airflow.clock import resolve_as_of
+from ytempire_airflow.dbt import dbt_models
 from ytempire_airflow.defaults import DEFAULT_ARGS, GATE_ARGS
 
 
@@ -23,14 +24,6 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, GATE_ARGS
     doc_md=__doc__,
 )
 def build_marts():
-    @task(task_id=RESOLVE_AS_OF)
-    def resolve_as_of() -> str:
-        from ml.clock import as_of
-        from ml.storage.postgres import connect
-
-        with connect() as connection:
-            return as_of(connection).isoformat()
-
     @task
     def assign_topics(now: str) -> dict[str, Any]:
         from datetime import datetime

@@ -8,6 +8,7 @@ from sqlalchemy.engine import make_url
 
 from ml.runtime.state import State
 from ml.settings import PROJECT_ROOT, Settings
+from ml.warehouse import dbt_env
 
 # A 2-core machine: two tasks run while a third starts.
 _PARALLELISM = 3
@@ -56,11 +57,16 @@ def airflow_environment(state: State, settings: Settings) -> dict[str, str]:
         for section, values in sections.items()
         for name, value in values.items()
     }
-    return environment | {
-        "AIRFLOW_HOME": str(state.data / "airflow"),
-        "YTEMPIRE_STATE_DIR": str(state.root),
-        "DO_NOT_TRACK": "1",
-    }
+    # dbt's login travels in the environment, so that no password shows in a rendered template.
+    return (
+        environment
+        | dbt_env(settings)
+        | {
+            "AIRFLOW_HOME": str(state.data / "airflow"),
+            "YTEMPIRE_STATE_DIR": str(state.root),
+            "DO_NOT_TRACK": "1",
+        }
+    )
 
 
 def airflow_passwords(state: State) -> str:

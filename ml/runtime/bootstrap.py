@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -25,10 +26,13 @@ from ml.storage import migrate
 from ml.storage.objects import ObjectStore
 
 _ADMIN = "postgres_admin"
+# Charts of the United States turn over within a day; the others keep a video long enough for a
+# label three days later.
+_WORLD_REGIONS = ["US", "IN", "AU", "PH"]
 _DATABASES = ("ytempire", "airflow", "mlflow", "mlflow_auth", "feast", "optuna")
 
 
-def embedded_settings(state: State) -> dict[str, str]:
+def embedded_settings(state: State) -> dict[str, Any]:
     """What `ml.settings` reads for the embedded services."""
     ports, secrets = state.ports, state.secrets
     world = f"http://127.0.0.1:{ports['world']}"
@@ -48,6 +52,7 @@ def embedded_settings(state: State) -> dict[str, str]:
         "world_url": world,
         "youtube_base_url": f"{world}/youtube/v3",
         "youtube_api_key": secrets["youtube_api_key"],
+        "youtube_regions": _WORLD_REGIONS,
         "hackernews_base_url": f"{world}/hn/v0",
         "mlflow_tracking_uri": f"http://127.0.0.1:{ports['mlflow']}",
         "mlflow_username": "admin",

@@ -16,11 +16,14 @@ from ml.runtime.services import Service, definitions
 from ml.runtime.state import State
 from ml.runtime.supervisor import Supervisor
 from ml.settings import PROJECT_ROOT, Settings, default_state_dir, get_settings
+from ml.warehouse import write_manifest
 
 Report = Callable[[str, float, str], None]
 
 _HEALTHY_WITHIN_S = 90.0
 _RUNNING = frozenset({"RUNNING", "STARTING", "BACKOFF"})
+# A supervisor that is gone knows no service, which counts as stopped.
+_STOPPED = frozenset({"STOPPED", "EXITED", "FATAL", None})
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,9 @@ def down(report: Report) -> None:
         return
     with state.lock():
         supervisor = Supervisor(state)
-        running = supervisor.processes()
-        order = [service.name for service in definitions(state, get_settings())][::-1]
-        for name in sorted(running, key=lambda name: order.index(name) if name in order else -1):
-            if running[name]["statename"] in _RUNNING:
-                started = time.monotonic()
-                supervisor.stop(name)
-                report(name, time.monotonic() - started, "stopped")
+        services = definitions(state, get_settings())
+        for stage in sorted({service.stage for service in services}, reverse=True):
+            _stop_stage(supervisor, [s.name for s in services if s.stage == stage], report)
         supervisor.shutdown()
         supervisor.end_orphans()
 
@@ -187,6 +186,20 @@ def _start_stage(
         )
 
 
+def _stop_stage(supervisor: Supervisor, names: list[str], report: Report) -> None:
+    started = time.monotonic()
+    processes = supervisor.processes()
+    waiting = {n for n in names if processes.get(n, {}).get("statename") in _RUNNING}
+    for name in waiting:
+        supervisor.stop(name)
+    while waiting:
+        processes = supervisor.processes()
+        for name in [n for n in waiting if processes.get(n, {}).get("statename") in _STOPPED]:
+            report(name, time.monotonic() - started, "stopped")
+            waiting.discard(name)
+        time.sleep(0.1)
+
+
 def _provision(
     state: State,
     settings: Settings,
@@ -202,6 +215,7 @@ def _provision(
         bootstrap.make_buckets(settings)
     if with_airflow:
         bootstrap.migrate_airflow(state, settings)
+        write_manifest(settings.dbt_manifest)
     report("databases, buckets", time.monotonic() - started, "provisioned")
 
 

@@ -65,9 +65,9 @@ class Supervisor:
         self._rpc().startProcess(name, False)
 
     def stop(self, name: str) -> None:
-        """Stop one service and wait until it is gone."""
+        """Ask one service to stop without waiting for it."""
         try:
-            self._rpc().stopProcess(name, True)
+            self._rpc().stopProcess(name, False)
         except xmlrpc.client.Fault:
             return  # it was not running
 

@@ -19,7 +19,9 @@ def split(
     """
     first, last = _time("start", start), _time("end", end)
     if last <= first:
-        raise ConfigurationError(f"end ({last.isoformat()}) must lie after start ({first.isoformat()})")
+        raise ConfigurationError(
+            f"end ({last.isoformat()}) must lie after start ({first.isoformat()})"
+        )
     parts = []
     while first < last:
         parts.append(Interval(first, min(first + step, last)))

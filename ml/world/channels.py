@@ -73,9 +73,7 @@ def channel_title(seed: int, index: int) -> str:
 def subscribers_at(seed: int, index: int, hours: float) -> int:
     """Subscribers, rounded down to three significant figures as the API does."""
     table = channels(seed)
-    count = table.subscribers[index] * np.exp(
-        table.daily_growth[index] * hours / p.HOURS_PER_DAY
-    )
+    count = table.subscribers[index] * np.exp(table.daily_growth[index] * hours / p.HOURS_PER_DAY)
     whole = max(int(count), 0)
     unit: int = 10 ** max(len(str(whole)) - 3, 0)
     return whole // unit * unit

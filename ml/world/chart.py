@@ -22,10 +22,10 @@ def _contenders(seed: int, day: int) -> Videos:
 
 
 @lru_cache(maxsize=32)
-def _standing(seed: int, region: str, day: int) -> tuple[noise.Floats, noise.Floats]:
-    """What does not change by the hour: score without age, and the delay before listing."""
+def _standing(seed: int, region: str, day: int) -> tuple[noise.Floats, noise.Floats, noise.Floats]:
+    """What does not change by the hour: score without age, fade, and delay before listing."""
     videos = _contenders(seed, day)
-    _, _, delay = p.REGIONS[region]
+    _, median_fade, delay = p.REGIONS[region]
     names = tuple(p.REGIONS)
     loss = np.array([_distance(home, region) for home in names])[videos.region]
     abroad = videos.region != names.index(region)
@@ -35,7 +35,8 @@ def _standing(seed: int, region: str, day: int) -> tuple[noise.Floats, noise.Flo
         + p.CHART_NOISE * noise.normal(seed, f"chart:{region}", videos.ids)
     )
     wait = noise.lognormal(seed, f"chart:delay:{region}", videos.ids, delay, p.CHART_DELAY_SIGMA)
-    return score, wait
+    fade = noise.lognormal(seed, "chart:fade", videos.ids, median_fade, p.CHART_FADE_SIGMA)
+    return score, fade, wait
 
 
 def _distance(home: str, region: str) -> float:
@@ -57,9 +58,9 @@ def chart(seed: int, region: str, minute: int, category: int | None = None) -> V
     hours = minute / 60.0
     day = math.floor(hours / p.HOURS_PER_DAY)
     videos = _contenders(seed, day)
-    standing, wait = _standing(seed, region, day)
+    standing, fade, wait = _standing(seed, region, day)
     age = hours - videos.published
-    score = np.where(age >= wait, standing - age / p.REGIONS[region][1], -np.inf)
+    score = np.where(age >= wait, standing - age / fade, -np.inf)
     if category is not None:
         niches = np.array([n.category for n in vocabulary().niches])
         score = np.where(niches[videos.niche] == category, score, -np.inf)

@@ -75,7 +75,7 @@ def choice(seed: int, stream: str, ids: Ints, weights: Floats) -> Ints:
     """Draw an index into `weights` for each id, with those (unnormalised) weights."""
     edges = np.cumsum(weights)
     picked = np.searchsorted(edges, uniform(seed, stream, ids) * edges[-1], side="right")
-    return np.minimum(picked, len(weights) - 1).astype(np.int64)
+    return np.asarray(np.minimum(picked, len(weights) - 1), dtype=np.int64)
 
 
 def pick(seed: int, stream: str, entity: int, count: int) -> int:

@@ -93,11 +93,9 @@ def intensity(topics: Topics, phases: noise.Floats) -> noise.Floats:
     return np.asarray(topics.heat * x * np.exp(1.0 - x), dtype=np.float64)
 
 
-def draw_topics(
-    seed: int, stream: str, ids: noise.Ints, weights: noise.Floats
-) -> noise.Ints:
+def draw_topics(seed: int, stream: str, ids: noise.Ints, weights: noise.Floats) -> noise.Ints:
     """Draw one column of `weights` (N x K) for each of N ids."""
     edges = np.cumsum(weights, axis=1)
     target = noise.uniform(seed, stream, ids) * edges[:, -1]
     picked = (edges < target[:, None]).sum(axis=1)
-    return np.minimum(picked, weights.shape[1] - 1).astype(np.int64)
+    return np.asarray(np.minimum(picked, weights.shape[1] - 1), dtype=np.int64)

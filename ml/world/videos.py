@@ -89,9 +89,7 @@ def _uploaders(seed: int, ids: noise.Ints, niche: noise.Ints) -> noise.Ints:
     return result
 
 
-def _views_24h(
-    seed: int, ids: noise.Ints, channel: noise.Ints, heat: noise.Floats
-) -> noise.Floats:
+def _views_24h(seed: int, ids: noise.Ints, channel: noise.Ints, heat: noise.Floats) -> noise.Floats:
     size = np.log(channels(seed).subscribers[channel] / p.SUBSCRIBERS[0])
     return np.asarray(
         p.VIEWS_24H_LN
@@ -104,13 +102,9 @@ def _views_24h(
 
 def _shape(videos: Videos, age: noise.Floats) -> noise.Floats:
     """Logarithm of the growth curve, up to a constant; it never falls."""
-    wave = videos.wave_gain / (
-        1.0 + np.exp(-(age - videos.wave_at) / p.SECOND_WAVE_WIDTH_H)
-    )
+    wave = videos.wave_gain / (1.0 + np.exp(-(age - videos.wave_at) / p.SECOND_WAVE_WIDTH_H))
     return np.asarray(
-        np.log(-np.expm1(-age / videos.start))
-        + videos.beta * np.log1p(age / 2.0)
-        + np.log1p(wave),
+        np.log(-np.expm1(-age / videos.start)) + videos.beta * np.log1p(age / 2.0) + np.log1p(wave),
         dtype=np.float64,
     )
 
@@ -119,7 +113,9 @@ def log_views(videos: Videos, hours: float) -> noise.Floats:
     """ln(views) at a time; all videos must be published by then."""
     age = np.maximum(hours - videos.published, 1.0 / 3600.0)
     day = np.full_like(age, 24.0)
-    return np.asarray(videos.views_24h + _shape(videos, age) - _shape(videos, day), dtype=np.float64)
+    return np.asarray(
+        videos.views_24h + _shape(videos, age) - _shape(videos, day), dtype=np.float64
+    )
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,9 @@ def vocabulary() -> Vocabulary:
             hackernews=float(row["hackernews"]),
             median_s=float(row["duration"][0]),
             sigma=float(row["duration"][1]),
-            **{key: tuple(row[key]) for key in ("subjects", "angles", "templates", "tags", "names")},
+            **{
+                key: tuple(row[key]) for key in ("subjects", "angles", "templates", "tags", "names")
+            },
         )
         for name, row in data["niches"].items()
     )

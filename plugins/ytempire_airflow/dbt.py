@@ -8,7 +8,6 @@ from cosmos.constants import InvocationMode, LoadMode, TestBehavior
 from ml.settings import PROJECT_ROOT, get_settings
 
 _PROJECT = PROJECT_ROOT / "dbt_project"
-RESOLVE_AS_OF = "resolve_as_of"
 
 
 def dbt_models(group_id: str, select: list[str]) -> DbtTaskGroup:
@@ -41,7 +40,7 @@ def dbt_models(group_id: str, select: list[str]) -> DbtTaskGroup:
             emit_datasets=False,
         ),
         operator_args={
-            "vars": {"as_of": f"{{{{ ti.xcom_pull(task_ids='{RESOLVE_AS_OF}') }}}}"},
+            "vars": {"as_of": "{{ ti.xcom_pull(task_ids='resolve_as_of') }}"},
             "append_env": True,
             "install_deps": False,
         },

@@ -60,9 +60,8 @@ def ingest_dag(source: str, *, step: timedelta, asset: Asset, gate: str, doc: st
         def land(interval: dict[str, str], run_id: str | None = None) -> dict[str, Any]:
             """Fetch to bronze, then load; both happen once however often this runs."""
             from ml.sources.catalog import get_source
-            from ml.storage.landing import land as land_interval
-
             from ml.sources.intervals import parse
+            from ml.storage.landing import land as land_interval
 
             result = land_interval(get_source(source), parse(interval), run_id=str(run_id))
             return {"interval": interval, "rows": result.rows, "rejected": result.rejected}

@@ -92,7 +92,9 @@ def test_file_is_wiring_only(path):
     assert not path.name.startswith("dbt_")
     top = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
     modules = {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
-    assert not {module for module in modules if module.split(".")[0] in {"torch", "feast", "mlflow"}}
+    assert not {
+        module for module in modules if module.split(".")[0] in {"torch", "feast", "mlflow"}
+    }
 
 
 def test_generation_stages_run_on_the_gpu_queue_and_pool(parsed):

@@ -84,5 +84,9 @@ def test_written_files_are_whole_or_absent(state):
 
 
 def test_a_second_command_is_refused_while_one_runs(state):
-    with state.lock(), pytest.raises(ConfigurationError, match="another ytempire command"), state.lock():
+    with (
+        state.lock(),
+        pytest.raises(ConfigurationError, match="another ytempire command"),
+        state.lock(),
+    ):
         os.abort()

@@ -1,0 +1,47 @@
+"""The 48 h rising call.
+
+Trains `trend_video` on the point-in-time set of the feature store, measures it against its
+baselines and the champion on the same later slice, and registers it in MLflow. It becomes
+champion only if it beats them all; the registry says why not otherwise. The same data, parameters
+and code give the version that exists already, so a run without news costs seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import dag, task
+from ytempire_airflow.assets import FEATURES, TREND_VIDEO
+from ytempire_airflow.clock import resolve_as_of
+from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
+
+
+@dag(
+    schedule=[FEATURES],
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    tags=["train", "mlflow"],
+    doc_md=__doc__,
+)
+def train_trend_video():
+    @task(outlets=[TREND_VIDEO], **TRAINING_ARGS)
+    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
+        from datetime import datetime
+
+        from ml.trend.train import train_video
+
+        release = train_video(datetime.fromisoformat(now))
+        covered = {
+            "as_of": now,
+            "version": release.version,
+            "aliases": list(release.aliases),
+            "reason": release.reason,
+            "reused": release.reused,
+        }
+        context["outlet_events"][TREND_VIDEO].extra = covered
+        return covered
+
+    train_and_register(resolve_as_of())
+
+
+train_trend_video()

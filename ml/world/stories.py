@@ -1,0 +1,115 @@
+"""Hacker News stories: submissions, their scores and the front page."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ml.world import noise, topics
+from ml.world import parameters as p
+from ml.world.vocabulary import vocabulary
+
+_SLOTS = p.ITEMS_PER_DAY // p.STORIES_PER_DAY
+
+
+@dataclass(frozen=True)
+class Stories:
+    """Stories as columns, in the order of their ids, which is that of their submission."""
+
+    ids: noise.Ints
+    item: noise.Ints
+    submitted: noise.Floats
+    niche: noise.Ints
+    subject: noise.Ints
+    angle: noise.Ints
+    final_score: noise.Floats
+    comment_ratio: noise.Floats
+
+    def take(self, index: noise.Ints) -> Stories:
+        """The rows at `index`."""
+        return Stories(**{name: getattr(self, name)[index] for name in self.__dataclass_fields__})
+
+
+@lru_cache(maxsize=64)
+def stories_of_day(seed: int, day: int) -> Stories:
+    """The stories submitted on a day.
+
+    The day's ids are cut into one stretch of slots per story; the other ids of a stretch stand for
+    comments, which the world does not serve.
+    """
+    count = p.STORIES_PER_DAY
+    ids = topics.entity_ids(day, count)
+    slot = _SLOTS * np.arange(count) + np.floor(
+        _SLOTS * noise.uniform(seed, "story:slot", ids)
+    ).astype(np.int64)
+    submitted = p.HOURS_PER_DAY * (day + slot / p.ITEMS_PER_DAY)
+    alive = topics.topics_alive(seed, day)
+    weight = np.array([n.hackernews / n.weight for n in vocabulary().niches])[alive.niche]
+    pull = weight * topics.intensity(alive, topics.phase(seed, alive, "hackernews", submitted))
+    drawn = topics.draw_topics(seed, "story:topic", ids, pull)
+    lucky = noise.uniform(seed, "story:lucky", ids) < p.FRONT_PAGE_SHARE
+    return Stories(
+        ids=ids,
+        item=p.FIRST_ITEM_ID + p.ITEMS_PER_DAY * day + slot,
+        submitted=submitted,
+        niche=alive.niche[drawn],
+        subject=alive.subject[drawn],
+        angle=alive.angle[drawn],
+        final_score=np.where(
+            lucky,
+            noise.lognormal(seed, "story:score", ids, *p.FRONT_PAGE_SCORE),
+            noise.lognormal(seed, "story:score:other", ids, *p.OTHER_SCORE),
+        ),
+        comment_ratio=noise.lognormal(seed, "story:comments", ids, *p.COMMENT_RATIO),
+    )
+
+
+def scores(stories: Stories, hours: float) -> tuple[noise.Ints, noise.Ints]:
+    """Score and number of comments of each story at a time; neither ever falls."""
+    age = np.maximum(hours - stories.submitted, 0.0)
+
+    def grown(scale: float) -> noise.Floats:
+        reached = (age / (p.SCORE_GROWTH_H * scale)) ** p.SCORE_GROWTH_SHAPE
+        return np.asarray(-np.expm1(-reached), dtype=np.float64)
+
+    score = 1 + np.floor(stories.final_score * grown(1.0)).astype(np.int64)
+    said = stories.final_score * stories.comment_ratio * grown(p.COMMENT_DELAY)
+    return score, np.floor(said).astype(np.int64)
+
+
+@lru_cache(maxsize=64)
+def recent(seed: int, minute: int) -> Stories:
+    """Stories of the last days that are submitted by then, oldest first."""
+    hours = minute / 60.0
+    day = math.floor(hours / p.HOURS_PER_DAY)
+    days = [stories_of_day(seed, d) for d in range(day - p.STORY_WINDOW_DAYS, day + 1)]
+    columns = Stories.__dataclass_fields__
+    every = Stories(**{name: np.concatenate([getattr(d, name) for d in days]) for name in columns})
+    return every.take(np.flatnonzero(every.submitted <= hours))
+
+
+@lru_cache(maxsize=64)
+def ranked(seed: int, minute: int) -> list[int]:
+    """Item ids of the front page and what follows it, best first.
+
+    The order is the published one: (score - 1)^0.8 / (age + 2 h)^1.8.
+    """
+    stories = recent(seed, minute)
+    hours = minute / 60.0
+    score, _ = scores(stories, hours)
+    weight = np.maximum(score - 1, 0) ** 0.8 / (hours - stories.submitted + 2.0) ** 1.8
+    order = np.argsort(-weight, kind="stable")[: p.TOP_STORIES]
+    return [int(item) for item in stories.item[order]]
+
+
+def find_story(seed: int, item: int, hours: float) -> Stories | None:
+    """The story with that item id as one row, or None if there is none yet."""
+    day, slot = divmod(item - p.FIRST_ITEM_ID, p.ITEMS_PER_DAY)
+    if abs(day) > 40_000:
+        return None
+    stories = stories_of_day(seed, day)
+    row = stories.take(np.array([slot // _SLOTS]))
+    return row if row.item[0] == item and row.submitted[0] <= hours else None

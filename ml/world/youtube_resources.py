@@ -1,0 +1,178 @@
+"""Video and channel resources, shaped as the YouTube Data API v3 documents them.
+
+https://developers.google.com/youtube/v3/docs/videos and
+https://developers.google.com/youtube/v3/docs/channels (read 2026-01). A count that the owner hides
+is absent, every count is a string, subscriber counts have three significant figures.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ml.world import noise
+from ml.world import parameters as p
+from ml.world.channels import channel_id, channel_title, channels, subscribers_at
+from ml.world.clock import iso
+from ml.world.texts import share, video_description, video_tags, video_title
+from ml.world.videos import Counts, Videos, counts, video_id
+from ml.world.vocabulary import vocabulary
+
+VIDEO_PARTS = frozenset({
+    "contentDetails", "fileDetails", "id", "liveStreamingDetails", "localizations",
+    "paidProductPlacementDetails", "player", "processingDetails", "recordingDetails", "snippet",
+    "statistics", "status", "suggestions", "topicDetails",
+})  # fmt: skip
+CHANNEL_PARTS = frozenset({
+    "auditDetails", "brandingSettings", "contentDetails", "contentOwnerDetails", "id",
+    "localizations", "snippet", "statistics", "status", "topicDetails",
+})  # fmt: skip
+_THUMBNAILS = {
+    "default": ("default", 120, 90),
+    "medium": ("mqdefault", 320, 180),
+    "high": ("hqdefault", 480, 360),
+}
+
+
+def etag(*parts: object) -> str:
+    """27 characters of base64url, as Google's."""
+    digest = hashlib.sha1(repr(parts).encode(), usedforsecurity=False).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def iso_duration(seconds: int) -> str:
+    """ISO 8601 duration, with days only where there are some."""
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    clock = "".join(f"{n}{unit}" for n, unit in ((hours, "H"), (minutes, "M"), (rest, "S")) if n)
+    if not days and not clock:
+        return "PT0S"
+    return "P" + (f"{days}D" if days else "") + (f"T{clock}" if clock else "")
+
+
+def _thumbnails(host: str, identifier: str) -> dict[str, Any]:
+    return {
+        name: {"url": f"{host}/{identifier}/{file}.jpg", "width": width, "height": height}
+        for name, (file, width, height) in _THUMBNAILS.items()
+    }
+
+
+def video_items(seed: int, videos: Videos, hours: float, parts: set[str]) -> list[dict[str, Any]]:
+    """Resources of the videos, which must all be published."""
+    if not len(videos.ids):
+        return []
+    measured = counts(videos, hours)
+    return [_video(seed, videos, row, measured, parts) for row in range(len(videos.ids))]
+
+
+def _video(
+    seed: int, videos: Videos, row: int, measured: Counts, parts: set[str]
+) -> dict[str, Any]:
+    entity = int(videos.ids[row])
+    identifier = video_id(seed, entity)
+    fixed = _fixed_parts(
+        seed, entity, float(videos.published[row]), int(videos.channel[row]),
+        (int(videos.niche[row]), int(videos.subject[row]), int(videos.angle[row])),
+    )  # fmt: skip
+    item: dict[str, Any] = {"kind": "youtube#video", "etag": "", "id": identifier}
+    item |= {name: value for name, value in fixed.items() if name in parts}
+    if "statistics" in parts:
+        item["statistics"] = _statistics(seed, entity, row, measured)
+    item["etag"] = etag(identifier, sorted(parts), item.get("statistics"))
+    return item
+
+
+def _statistics(seed: int, entity: int, row: int, measured: Counts) -> dict[str, str]:
+    result = {"viewCount": str(measured.views[row])}
+    if share(seed, "video:likes:hidden", entity) >= p.LIKES_HIDDEN:
+        result["likeCount"] = str(measured.likes[row])
+    result["favoriteCount"] = "0"
+    if share(seed, "video:comments:hidden", entity) >= p.COMMENTS_HIDDEN:
+        result["commentCount"] = str(measured.comments[row])
+    return result
+
+
+@lru_cache(maxsize=16384)
+def _fixed_parts(
+    seed: int, entity: int, published: float, channel: int, topic: tuple[int, int, int]
+) -> dict[str, Any]:
+    """The parts of a video that never change."""
+    niche = vocabulary().niches[topic[0]]
+    title = video_title(seed, entity, *topic)
+    subject, angle = niche.subjects[topic[1]], niche.angles[topic[2]]
+    owner = channel_title(seed, channel)
+    text = video_description(subject, angle, owner)
+    snippet: dict[str, Any] = {
+        "publishedAt": iso(published),
+        "channelId": channel_id(seed, channel),
+        "title": title,
+        "description": text,
+        "thumbnails": _thumbnails("https://i.ytimg.com/vi", video_id(seed, entity)),
+        "channelTitle": owner,
+        "categoryId": str(niche.category),
+        "liveBroadcastContent": "none",
+        "localized": {"title": title, "description": text},
+    }
+    if (tags := video_tags(seed, entity, niche, subject, angle)) is not None:
+        snippet["tags"] = tags
+    if share(seed, "video:language", entity) >= p.LANGUAGE_ABSENT:
+        snippet["defaultLanguage"] = "en"
+    if share(seed, "video:audio", entity) >= p.AUDIO_LANGUAGE_ABSENT:
+        snippet["defaultAudioLanguage"] = "en"
+    ids = np.array([entity], dtype=np.int64)
+    seconds = noise.lognormal(seed, "video:duration", ids, niche.median_s, niche.sigma)[0]
+    details: dict[str, Any] = {
+        "duration": iso_duration(int(min(max(seconds, 5.0), 43_200.0))),
+        "dimension": "2d",
+        "definition": "hd",
+        "caption": "true" if share(seed, "video:captions", entity) < p.CAPTIONS else "false",
+        "licensedContent": share(seed, "video:licensed", entity) < p.LICENSED,
+        "contentRating": {},
+        "projection": "rectangular",
+    }
+    status = {
+        "uploadStatus": "processed",
+        "privacyStatus": "public",
+        "license": "youtube",
+        "embeddable": True,
+        "publicStatsViewable": True,
+        "madeForKids": False,
+    }
+    return {"snippet": snippet, "contentDetails": details, "status": status}
+
+
+def channel_item(seed: int, index: int, hours: float, parts: set[str]) -> dict[str, Any]:
+    """Resource of a channel at a time."""
+    identifier = channel_id(seed, index)
+    title = channel_title(seed, index)
+    region = list(p.REGIONS)[int(channels(seed).region[index])]
+    subscribers = subscribers_at(seed, index, hours)
+    founded = -p.HOURS_PER_DAY * (200 + noise.pick(seed, "channel:founded", index, 4000))
+    uploads = 40 + noise.pick(seed, "channel:uploads", index, 1500)
+    known: dict[str, Any] = {
+        "snippet": {
+            "title": title,
+            "description": f"{title}: new videos every week.",
+            "customUrl": "@" + "".join(c for c in title.lower() if c.isalnum()),
+            "publishedAt": iso(float(founded)),
+            "thumbnails": _thumbnails("https://yt3.ggpht.com", identifier),
+            "localized": {"title": title, "description": f"{title}: new videos every week."},
+            "country": region,
+        },
+        "contentDetails": {"relatedPlaylists": {"likes": "", "uploads": "UU" + identifier[2:]}},
+        "statistics": {
+            "viewCount": str(subscribers * (90 + index % 120)),
+            "subscriberCount": str(subscribers),
+            "hiddenSubscriberCount": False,
+            "videoCount": str(uploads),
+        },
+    }
+    item: dict[str, Any] = {"kind": "youtube#channel", "etag": "", "id": identifier}
+    item |= {name: value for name, value in known.items() if name in parts}
+    item["etag"] = etag(identifier, sorted(parts), item.get("statistics"))
+    return item

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml.exceptions import SourceUnavailableError
+from ml.sources.base import Interval, Page, Record, Rejected
+from ml.sources.youtube import YouTubeSource
+
+from .conftest import KEY, LiveWorld, world_settings
+
+SOURCE = YouTubeSource(world_settings("http://127.0.0.1:1"))
+NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)
+ITEM: dict[str, Any] = {
+    "id": "abcdefghijk",
+    "snippet": {
+        "publishedAt": "2026-01-10T09:30:00Z",
+        "channelId": "UC1",
+        "title": "A title",
+        "channelTitle": "A channel",
+        "tags": ["one", "two"],
+        "categoryId": "20",
+    },
+    "contentDetails": {"duration": "PT1H2M3S"},
+    "statistics": {"viewCount": "123", "likeCount": "4"},
+    "status": {"madeForKids": False},
+}
+
+
+def page(body: bytes, request: str = "GET http://x/videos#rank=51") -> Page:
+    return Page("chart", "US", 0, body, request, NOON)
+
+
+def parse(item: Any) -> Record | Rejected:
+    (row,) = SOURCE.parse(page(json.dumps({"items": [item]}).encode()))
+    return row
+
+
+def rows(source: YouTubeSource, pages: list[Page]) -> Iterator[Record | Rejected]:
+    for one in pages:
+        yield from source.parse(one)
+
+
+def test_chart_of_every_region_is_complete_and_in_order(world: LiveWorld, day: Interval) -> None:
+    source = YouTubeSource(world.settings)
+    pages = list(source.fetch(day, None))
+    found = list(rows(source, pages))
+    assert [p.number for p in pages] == list(range(8))
+    assert not [r for r in found if isinstance(r, Rejected)]
+    for region in ("US", "IN"):
+        chart = [r.values for r in found if isinstance(r, Record) and r.values["region"] == region]
+        assert [v["chart_rank"] for v in chart] == list(range(1, 201))
+        assert len({v["video_id"] for v in chart}) == 200
+        assert {v["observed_at"] for v in chart} == {day.end}
+        assert all(v["published_at"] <= day.end for v in chart)
+
+
+def test_same_interval_gives_the_same_pages(world: LiveWorld, day: Interval) -> None:
+    source = YouTubeSource(world.settings, max_videos=50)
+    assert list(source.fetch(day, None)) == list(source.fetch(day, None))
+
+
+def test_hidden_likes_and_comments_are_null_and_never_zero(world: LiveWorld, day: Interval) -> None:
+    source = YouTubeSource(world.settings)
+    values = [r.values for r in rows(source, list(source.fetch(day, None)))]  # type: ignore[union-attr]
+    assert any(v["likes"] is None for v in values)
+    assert any(v["comments"] is None for v in values)
+    assert any(v["tags"] is None for v in values)
+    assert all(v["views"] is not None for v in values)
+
+
+def test_malformed_and_repeated_rows_lose_nothing_else(world: LiveWorld, day: Interval) -> None:
+    world.set_faults("malformed;rows=5, duplicate;rows=2")
+    source = YouTubeSource(world.settings, max_videos=50)
+    found = list(rows(source, list(source.fetch(day, None))))
+    bad = [r for r in found if isinstance(r, Rejected)]
+    assert len(found) == 2 * 52
+    assert len(bad) == 2 * 5
+    assert all(r.reason and r.kind == "video" for r in bad)
+
+
+def test_failures_on_the_way_change_nothing(world: LiveWorld, day: Interval) -> None:
+    source = YouTubeSource(world.settings, max_videos=100)
+    clean = list(source.fetch(day, None))
+    world.set_faults("429;times=1;retry_after=0, truncate;times=2")
+    assert list(source.fetch(day, None)) == clean
+
+
+def test_key_is_in_no_page_and_no_message(world: LiveWorld, day: Interval) -> None:
+    source = YouTubeSource(world.settings, max_videos=50)
+    for one in source.fetch(day, None):
+        assert KEY not in one.request
+        assert KEY.encode() not in one.body
+    refused = YouTubeSource(world_settings(world.url, youtube_api_key="another-secret"))
+    with pytest.raises(SourceUnavailableError) as caught:
+        list(refused.fetch(day, None))
+    assert "another-secret" not in str(caught.value)
+    assert "YOUTUBE_API_KEY" in str(caught.value)
+
+
+def test_source_without_key_is_unavailable_and_says_what_to_set() -> None:
+    without = YouTubeSource(world_settings("http://127.0.0.1:1", youtube_api_key=None))
+    assert not without.availability().available
+    assert "YOUTUBE_API_KEY" in without.availability().reason
+    assert SOURCE.availability().available
+
+
+def test_only_the_world_can_be_asked_about_the_past() -> None:
+    real = YouTubeSource(
+        world_settings(
+            "http://127.0.0.1:1", youtube_base_url="https://www.googleapis.com/youtube/v3"
+        )
+    )
+    assert SOURCE.replayable
+    assert SOURCE.is_synthetic
+    assert not real.replayable
+    assert not real.is_synthetic
+
+
+def test_documented_resource_parses_to_typed_columns() -> None:
+    row = parse(ITEM)
+    assert isinstance(row, Record)
+    expected = {
+        "region": "US", "video_id": "abcdefghijk", "observed_at": NOON, "available_at": NOON,
+        "chart_rank": 51, "title": "A title", "channel_id": "UC1", "channel_title": "A channel",
+        "category_id": 20, "published_at": datetime(2026, 1, 10, 9, 30, tzinfo=UTC),
+        "tags": ["one", "two"], "language": None, "duration_s": 3723.0, "views": 123, "likes": 4,
+        "dislikes": None, "comments": None, "regions_listed": None, "made_for_kids": False,
+    }  # fmt: skip
+    assert dict(row.values) == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("", "id", None),
+        ("", "id", 5),
+        ("snippet", "title", ""),
+        ("snippet", "title", "null\x00byte"),
+        ("snippet", "title", "\ud800"),
+        ("snippet", "publishedAt", "yesterday"),
+        ("snippet", "publishedAt", "2026-01-01T00:00:00"),
+        ("snippet", "tags", "one"),
+        ("snippet", "categoryId", "gaming"),
+        ("contentDetails", "duration", "3:20"),
+        ("statistics", "viewCount", "many"),
+        ("statistics", "viewCount", -1),
+        ("statistics", "viewCount", True),
+        ("statistics", "likeCount", "9" * 30),
+        ("statistics", "likeCount", "9" * 5000),
+        ("status", "madeForKids", "no"),
+        ("", "snippet", None),
+        ("", "statistics", []),
+    ],
+)
+def test_wrong_field_is_a_dead_letter_that_names_it(part: str, field: str, value: Any) -> None:
+    item = json.loads(json.dumps(ITEM))
+    (item[part] if part else item)[field] = value
+    row = parse(item)
+    assert isinstance(row, Rejected)
+    assert field in row.reason
+    assert json.loads(row.payload) == item
+
+
+def test_live_stream_has_no_length() -> None:
+    row = parse({**ITEM, "contentDetails": {"duration": "P0D"}})
+    assert isinstance(row, Record)
+    assert row.values["duration_s"] is None
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=15,
+)
+ITEMS = st.builds(
+    lambda changes, parts: {**ITEM, **changes, **{k: {**ITEM[k], **v} for k, v in parts.items()}},
+    st.dictionaries(st.sampled_from(sorted(ITEM)), ANY_JSON, max_size=2),
+    st.fixed_dictionaries({
+        name: st.dictionaries(st.sampled_from(sorted(ITEM[name])), ANY_JSON, max_size=3)
+        for name in ("snippet", "contentDetails", "statistics", "status")
+    }),
+)  # fmt: skip
+
+
+@given(st.lists(ITEMS | ANY_JSON, max_size=4))
+def test_parser_accounts_for_every_item_and_never_raises(items: list[Any]) -> None:
+    found = list(SOURCE.parse(page(json.dumps({"items": items}).encode())))
+    if any("NaN" in json.dumps(i) or "Infinity" in json.dumps(i) for i in items):
+        assert len(found) in (1, len(items))
+    else:
+        assert len(found) == len(items)
+
+
+@given(st.binary() | ANY_JSON.map(lambda value: json.dumps(value).encode()))
+def test_parser_never_raises_on_any_body(body: bytes) -> None:
+    for row in SOURCE.parse(page(body)):
+        assert isinstance(row, Rejected)
+        assert "\x00" not in row.payload
+
+
+def test_deep_nesting_is_a_dead_letter() -> None:
+    (row,) = SOURCE.parse(page(b"[" * 200_000))
+    assert isinstance(row, Rejected)
