@@ -1,5 +1,6 @@
 # Every recipe sets up what it needs; a second run reuses it.
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 VENV := .venv
@@ -12,7 +13,7 @@ endif
 export UV_LINK_MODE ?= copy
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup up down run test lint bench soak clean
+.PHONY: help setup up down run test lint bench soak requirements
 
 help: ## show the recipes
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -52,7 +53,10 @@ soak: setup ## the long tests
 bench: setup ## figures against baselines, into tests/bench/results
 	@$(BIN)/python -m tests.bench
 
-requirements: ## resolve pyproject.toml anew into requirements.txt
+EXTRAS := airflow dbt ml generation voice serving embedded dev
+requirements: setup ## resolve pyproject.toml anew into requirements.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml requirements.in \
-		--all-extras --override overrides.txt --constraint constraints.txt --no-header \
-		--no-emit-index-url --no-emit-find-links --no-annotate --output-file requirements.txt
+		$(addprefix --extra ,$(EXTRAS)) --override overrides.txt --constraint constraints.txt \
+		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		| sed 's/+cpu$$//' > requirements.txt.new
+	@mv requirements.txt.new requirements.txt

@@ -17,10 +17,17 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, GPU_ARGS
 from ml.generation.pipeline import STAGES
 
 
+def mark_failed(context: Any) -> None:
+    """Keep the schedule honest when a stage has used up its retries."""
+    from ml.generation.records import record_failure
+
+    record_failure(context["params"]["video_id"])
+
+
 @dag(
     schedule=None,
     max_active_runs=2,
-    default_args=DEFAULT_ARGS,
+    default_args={**DEFAULT_ARGS, "on_failure_callback": mark_failed},
     tags=["content", "gpu"],
     doc_md=__doc__,
     params={"video_id": Param(type="string", description="id in content.video_schedule")},

@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command()(up)
     app.command()(down)
+    app.command()(init)
     app.command()(status)
     app.command()(doctor)
     passthrough = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -55,6 +56,19 @@ def print_logins(airflow_url: str | None, mlflow_url: str | None) -> None:
         "MLflow", mlflow_url, settings.mlflow_username, settings.require("mlflow_password")
     )
     output.print(table)
+
+
+def init() -> None:
+    """Prepare external services: buckets and migrations. `up` does it for the embedded ones.
+
+    Example: DATABASE_URL=postgresql://... ytempire init
+    """
+    from ml.runtime import bootstrap
+    from ml.settings import get_settings
+
+    settings = get_settings()
+    bootstrap.migrate_application(settings)
+    bootstrap.make_buckets(settings)
 
 
 def down() -> None:

@@ -11,11 +11,13 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from ml.exceptions import ArchiveError
-from ml.sources.archives import Archive, open_archives
+from ml.settings import get_settings
+from ml.sources.archives import FORMATS, Archive, discover_archives, open_archives
 from ml.sources.archives.base import Chunk
 from ml.sources.archives.reading import CsvFile
 from ml.storage import postgres, raw
@@ -23,8 +25,8 @@ from ml.storage.bronze import Bronze, archive_key
 
 log = logging.getLogger(__name__)
 
-# Called with the file, its rows done so far, and their total where it is known.
-Progress = Callable[[Path, int, int | None], None]
+# Called with the path of a file, its rows done so far, and their total where it is known.
+Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class ImportResult:
     Attributes:
         format: name of the format.
         path: the file.
+        file_name: the last part of it.
         bronze_key: where it lies in bronze.
         rows_read: rows in the file.
         rows_loaded: different usable rows; of a file that is only joined, the usable ones.
@@ -43,7 +46,8 @@ class ImportResult:
     """
 
     format: str
-    path: Path
+    path: str
+    file_name: str
     bronze_key: str
     rows_read: int
     rows_loaded: int
@@ -77,7 +81,7 @@ class _Tally:
 
 def import_archive(
     format: str,  # noqa: A002  the name of the command-line option
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     *,
     region: str | None = None,
     year: int | None = None,
@@ -99,11 +103,42 @@ def import_archive(
     """
     bronze = Bronze()
     archives = open_archives(format, [Path(path) for path in paths], region=region, year=year)
-    results: dict[Path, ImportResult] = {}
+    results: dict[str, ImportResult] = {}
     for archive in archives:
         for result in _Import(format, archive, bronze, progress).run():
             results[result.path] = result
     return list(results.values())
+
+
+def find_archives(folder: str | Path | None = None) -> list[dict[str, Any]]:
+    """What to import below a folder, one entry per load that does not need another.
+
+    Args:
+        folder: by default that of the settings.
+
+    Returns:
+        Entries `{"name", "format", "paths"}` for `import_archive`.
+
+    Raises:
+        ConfigurationError: if there is no folder.
+        ArchiveError: if it holds no archive of a known format.
+    """
+    root = Path(folder or get_settings().require("data_dir"))
+    found: list[dict[str, Any]] = []
+    for name, paths in discover_archives(root):
+        # A panel's files are joined; all others stand alone.
+        groups = [paths] if FORMATS[name].joins else [[path] for path in paths]
+        found += [
+            {
+                "name": f"{name} {group[0].relative_to(root)}",
+                "format": name,
+                "paths": [str(path) for path in group],
+            }
+            for group in groups
+        ]
+    if not found:
+        raise ArchiveError(f"{root} holds no archive of a known format; set YTEMPIRE_DATA_DIR")
+    return found
 
 
 @dataclass
@@ -161,7 +196,9 @@ class _Import:
         ).fetchone()
         if row is None:
             return None
-        return replace(ImportResult(self.format, file.path, *row), already_imported=True)
+        return replace(
+            ImportResult(self.format, str(file.path), file.path.name, *row), already_imported=True
+        )
 
     def _rows_there(self, conn: psycopg.Connection, key: str) -> int:
         query = {
@@ -188,7 +225,7 @@ class _Import:
             tally = self.tallies[chunk.file.path]
             tally.add(chunk)
             if self.progress:
-                self.progress(chunk.file.path, tally.read, None)
+                self.progress(str(chunk.file.path), tally.read, None)
         self._require_rows()
         for file in self.files:
             tally = self.tallies[file.path]
@@ -215,7 +252,8 @@ class _Import:
         is_main = file is self.archive.file
         return ImportResult(
             format=self.format,
-            path=file.path,
+            path=str(file.path),
+            file_name=file.path.name,
             bronze_key=self._key(file),
             rows_read=tally.read,
             rows_loaded=loaded.rows if is_main else tally.used,
@@ -239,7 +277,7 @@ def _log(results: Sequence[ImportResult]) -> None:
     for item in results:
         log.info(
             "%s: %s of %s rows loaded, %s rejected, %s repeated",
-            item.path.name,
+            item.file_name,
             item.rows_loaded,
             item.rows_read,
             item.rows_rejected,

@@ -11,7 +11,17 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-_SCHEMAS = ("raw", "staging", "intermediate", "marts_build", "marts", "features", "ml", "content", "ops")
+_SCHEMAS = (
+    "raw",
+    "staging",
+    "intermediate",
+    "marts_build",
+    "marts",
+    "features",
+    "ml",
+    "content",
+    "ops",
+)
 
 _RAW = """
 create table raw.records (
@@ -385,6 +395,14 @@ def downgrade() -> None:
     for schema in reversed(_SCHEMAS):
         if schema != "ops":
             op.execute(f"drop schema if exists {schema} cascade")
-    for table in ("cursors", "dead_letters", "imports", "gate_results", "builds", "cost_ledger",
-                  "quota_ledger", "dag_runs"):
+    for table in (
+        "cursors",
+        "dead_letters",
+        "imports",
+        "gate_results",
+        "builds",
+        "cost_ledger",
+        "quota_ledger",
+        "dag_runs",
+    ):
         op.execute(f"drop table if exists ops.{table}")

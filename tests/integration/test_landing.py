@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ml.exceptions import FatalError, ProviderError, SourceUnavailableError
+from ml.sources.base import Availability, Interval, Page, Record, Rejected
+from ml.storage import postgres
+from ml.storage.landing import land
+from ml.storage.objects import ObjectStore
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = Interval(START, START + timedelta(days=1))
+
+
+@dataclass
+class Feed:
+    """A source of two pages: records, a video, and an item that does not parse."""
+
+    id: str
+    text: str = "first"
+    fetched_at: datetime = START + timedelta(hours=1)
+    request: str = "GET https://feed.example/list"
+    fail_at: int | None = None
+    unavailable: str = ""
+    fetches: int = 0
+    cursors: list[Any] = field(default_factory=list)
+    family: str = "feed"
+    replayable: bool = True
+
+    def availability(self) -> Availability:
+        return Availability(not self.unavailable, self.unavailable)
+
+    def fetch(self, interval: Interval, cursor: Mapping[str, Any] | None) -> Iterator[Page]:
+        self.fetches += 1
+        self.cursors.append(cursor)
+        for number in range(2):
+            if number == self.fail_at:
+                raise ProviderError("the feed answered 503")
+            body = json.dumps([f"{self.text} {number}", None]).encode()
+            yield Page("list", "US", number, body, self.request, self.fetched_at)
+
+    def parse(self, page: Page) -> Iterator[Record | Rejected]:
+        good, bad = json.loads(page.body)
+        record = {
+            "kind": "item", "record_id": str(page.number), "region": "ZZ", "event_at": START,
+            "available_at": page.fetched_at, "payload": {"title": good},
+        }  # fmt: skip
+        yield Record("raw.records", record)
+        yield Rejected("item", "has no title", json.dumps(bad), 1)
+        video = {
+            "region": page.region, "video_id": f"V{page.number:010d}", "observed_at": START,
+            "available_at": page.fetched_at, "title": good, "views": 5, "tags": ["a", 'b"c'],
+        }  # fmt: skip
+        yield Record("raw.youtube_videos", video)
+
+    def next_cursor(
+        self, interval: Interval, cursor: Mapping[str, Any] | None
+    ) -> Mapping[str, Any]:
+        return {"through": interval.end.isoformat(), "before": (cursor or {}).get("through")}
+
+
+def titles(source: str) -> list[str]:
+    with postgres.connect() as conn:
+        rows = conn.execute(
+            "select payload ->> 'title' from raw.records where source = %s order by record_id",
+            (source,),
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def one(query: str, *values: object) -> Any:
+    with postgres.connect() as conn:
+        row = conn.execute(query, values).fetchone()
+    return row[0] if row else None
+
+
+def letters(source: str) -> int:
+    return one("select count(*) from ops.dead_letters where source = %s", source)
+
+
+def test_an_interval_lands_in_bronze_and_both_tables(stack):
+    feed = Feed("feed-a")
+    result = land(feed, DAY, run_id="scheduled__2026-03-01T00:00:00+00:00")
+    assert (result.rows, result.rows_new, result.rejected, result.pages) == (4, 4, 2, 2)
+    assert result.bronze_keys[0] == (
+        "raw/source=feed-a/date=2026-03-01/interval=20260301T000000Z_20260302T000000Z"
+        "/run=scheduled__2026-03-01T00-00-00-00-00/page-00000.json.gz"
+    )
+    assert titles("feed-a") == ["first 0", "first 1"]
+    assert letters("feed-a") == 2
+    with postgres.connect() as conn:
+        rows = conn.execute(
+            "select tags, is_synthetic, bronze_key from raw.youtube_videos where source = 'feed-a'"
+            " order by video_id"
+        ).fetchall()
+    assert rows == [(["a", 'b"c'], False, key) for key in result.bronze_keys]
+    assert one("select cursor ->> 'through' from ops.cursors where source = 'feed-a'") == (
+        "2026-03-02T00:00:00+00:00"
+    )
+
+
+def test_a_complete_run_is_not_fetched_again_and_adds_nothing(stack):
+    feed = Feed("feed-b")
+    first = land(feed, DAY, run_id="r")
+    again = land(feed, DAY, run_id="r")
+    assert feed.fetches == 1
+    assert (again.rows, again.rows_new, again.rejected) == (4, 0, 2)
+    assert again.bronze_keys == first.bronze_keys
+    other = land(feed, DAY, run_id="another")
+    assert feed.fetches == 2
+    assert feed.cursors[1] == {"through": "2026-03-02T00:00:00+00:00",
+                               "before": "2026-03-02T00:00:00+00:00"}  # fmt: skip
+    assert other.rows_new == 0
+    assert titles("feed-b") == ["first 0", "first 1"]
+
+
+def test_only_a_later_observation_replaces_a_row(stack):
+    land(Feed("feed-c", "noon", START + timedelta(hours=12)), DAY, run_id="1")
+    land(Feed("feed-c", "morning", START + timedelta(hours=6)), DAY, run_id="2")
+    assert titles("feed-c") == ["noon 0", "noon 1"]
+    land(Feed("feed-c", "evening", START + timedelta(hours=18)), DAY, run_id="3")
+    assert titles("feed-c") == ["evening 0", "evening 1"]
+
+
+def test_a_provider_that_fails_half_way_leaves_no_row_and_is_fetched_anew(stack):
+    feed = Feed("feed-d", fail_at=1)
+    with pytest.raises(ProviderError):
+        land(feed, DAY, run_id="r")
+    assert titles("feed-d") == []
+    assert one("select count(*) from ops.cursors where source = 'feed-d'") == 0
+    feed.fail_at, feed.text = None, "second"
+    assert land(feed, DAY, run_id="r").rows_new == 4
+    assert titles("feed-d") == ["second 0", "second 1"]
+
+
+def test_bronze_without_its_rows_is_loaded_without_a_fetch(stack):
+    land(Feed("feed-e"), DAY, run_id="r")
+    with postgres.connect() as conn:
+        for table in ("raw.records", "raw.youtube_videos", "ops.dead_letters", "ops.cursors"):
+            conn.execute(f"delete from {table} where source = 'feed-e'")
+    feed = Feed("feed-e")
+    assert land(feed, DAY, run_id="r").rows_new == 4
+    assert feed.fetches == 0
+    assert letters("feed-e") == 2
+
+
+def test_changed_bronze_is_refused(stack):
+    result = land(Feed("feed-f"), DAY, run_id="r")
+    ObjectStore(stack).put_bytes(stack.bucket("bronze"), result.bronze_keys[0], b"changed")
+    with pytest.raises(FatalError, match="is not what its manifest says"):
+        land(Feed("feed-f"), DAY, run_id="r")
+
+
+def test_an_unavailable_source_says_why(stack):
+    feed = Feed("feed-g", unavailable="set FEED_KEY")
+    with pytest.raises(SourceUnavailableError, match="feed-g: set FEED_KEY"):
+        land(feed, DAY, run_id="r")
+
+
+def test_what_the_simulated_world_sends_is_labelled(stack):
+    if stack.world_url is None:
+        pytest.skip("no world server in this stack")
+    land(Feed("feed-h", request=f"GET {stack.world_url}/feed"), DAY, run_id="r")
+    assert one("select bool_and(is_synthetic) from raw.records where source = 'feed-h'") is True
