@@ -42,7 +42,7 @@ lint: setup ## style, types, SQL
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy ml plugins
-	@$(BIN)/sqlfluff lint dbt_project/models
+	@cd dbt_project && ../$(BIN)/sqlfluff lint models
 
 test: setup lint ## every test but the soak, in under 30 minutes
 	@$(BIN)/python -m pytest tests/unit tests/integration tests/e2e tests/fault

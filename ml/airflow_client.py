@@ -75,16 +75,22 @@ class AirflowClient:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         return list(self._get(path, limit=_PAGE)["task_instances"])
 
-    def task_log(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> list[str]:
-        """The messages of a task's last try."""
+    def task_error(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> str | None:
+        """The exception that ended a task's last try, as its log has it."""
         path = (
             f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}"
             f"/logs/{task['try_number']}"
         )
         content = self._get(path, map_index=task.get("map_index", -1))["content"]
-        return [
-            str(line.get("event", "")) if isinstance(line, dict) else str(line) for line in content
+        details = [
+            detail
+            for line in content
+            if isinstance(line, dict)
+            for detail in line.get("error_detail") or ()
         ]
+        if not details:
+            return None
+        return f"{details[0]['exc_type']}: {details[0]['exc_value']}"
 
     def import_errors(self) -> Iterator[tuple[str, str]]:
         """File and message of each DAG that does not parse."""

@@ -178,9 +178,8 @@ class _Follower:
         if not failed:
             return f"{progress.dag_id} failed; see run {progress.run_id} in the Airflow UI"
         task = failed[0]
-        log = self._client.task_log(progress.dag_id, progress.run_id, task)
-        reason = next((line for line in reversed(log) if "Error" in line), "see the task's log")
-        return f"{progress.dag_id}, task {task['task_id']}: {reason.strip()}"
+        reason = self._client.task_error(progress.dag_id, progress.run_id, task)
+        return f"{progress.dag_id}, task {task['task_id']}: {reason or 'see its log in the UI'}"
 
 
 def _ticks(problem: str, timeout_s: float) -> Iterator[None]:

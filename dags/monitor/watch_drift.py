@@ -28,9 +28,16 @@ def watch_drift():
 
         from ml.monitoring.drift import run_drift_report
 
-        verdict = run_drift_report(datetime.fromisoformat(now)).as_dict()
-        context["outlet_events"][DRIFT_REPORT].extra = {"as_of": now, **verdict}
-        return verdict
+        report = run_drift_report(datetime.fromisoformat(now))
+        covered = {
+            "as_of": now,
+            "model_version": report.model_version,
+            "verdict": report.verdict,
+            "drifted": list(report.drifted),
+            "report_key": report.report_key,
+        }
+        context["outlet_events"][DRIFT_REPORT].extra = covered
+        return covered
 
     report(resolve_as_of())
 

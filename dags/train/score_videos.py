@@ -24,11 +24,12 @@ from ytempire_airflow.defaults import DEFAULT_ARGS
 def score_videos():
     @task(outlets=[PREDICTIONS])
     def score(now: str, **context: Any) -> dict[str, Any]:
+        from dataclasses import asdict
         from datetime import datetime
 
         from ml.trend.predict import score_videos as score_all
 
-        counts = score_all(datetime.fromisoformat(now))
+        counts = asdict(score_all(datetime.fromisoformat(now)))
         context["outlet_events"][PREDICTIONS].extra = {"as_of": now, **counts}
         return counts
 

@@ -26,17 +26,21 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, GATE_ARGS
 def build_marts():
     @task
     def assign_topics(now: str) -> dict[str, Any]:
+        from dataclasses import asdict
         from datetime import datetime
 
         from ml.topics import assign_topics
 
-        return assign_topics(datetime.fromisoformat(now)).as_dict()
+        return asdict(assign_topics(datetime.fromisoformat(now)))
 
     @task(**GATE_ARGS)
-    def check(run_id: str | None = None) -> None:
+    def check(now: str, run_id: str | None = None) -> None:
+        from datetime import datetime
+
         from ml.gates import run_gate
 
-        run_gate("fct_video_daily", run_id=str(run_id))
+        for mart in ("fct_video_daily", "dim_topic"):
+            run_gate(mart, run_id=str(run_id), as_of=datetime.fromisoformat(now))
 
     @task(outlets=[MARTS])
     def publish(now: str, run_id: str | None = None, **context: Any) -> None:
@@ -50,7 +54,7 @@ def build_marts():
     now = resolve_as_of()
     staging = dbt_models("staging", ["path:models/staging"])
     models = dbt_models("models", ["path:models/intermediate", "path:models/marts"])
-    chain(now, staging, assign_topics(now), models, check(), publish(now))
+    chain(now, staging, assign_topics(now), models, check(now), publish(now))
 
 
 build_marts()

@@ -11,10 +11,10 @@ from ml.main_job import StageProgress, _Follower
 class RecordedAirflow:
     """Answers as Airflow's REST API does, from a script of run states."""
 
-    def __init__(self, states, sources=None, tasks=(), log=()):
+    def __init__(self, states, sources=None, tasks=(), error=None):
         self._states = iter(states)
         self._sources = sources or {}
-        self._tasks, self._log = list(tasks), list(log)
+        self._tasks, self._error = list(tasks), error
 
     def run(self, dag_id, run_id):
         state = next(self._states)
@@ -31,8 +31,8 @@ class RecordedAirflow:
     def asset_sources(self, dag_id, run_id):
         return self._sources[run_id]
 
-    def task_log(self, dag_id, run_id, task):
-        return self._log
+    def task_error(self, dag_id, run_id, task):
+        return self._error
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_a_failed_run_names_task_and_error():
     airflow = RecordedAirflow(
         ["failed"],
         tasks=[{"task_id": "check", "state": "failed", "try_number": 1}],
-        log=["start", "GateError: views: 3 rows below 0", "end"],
+        error="GateError: views: 3 rows below 0",
     )
     subject, _ = follower(airflow)
     with pytest.raises(FatalError, match="task check: GateError: views: 3 rows below 0"):

@@ -54,7 +54,7 @@ unpivoted as (
             'event_at', feature_rows.event_at, 'is_synthetic', feature_rows.is_synthetic
         ) as metadata
     from feature_rows
-    cross join lateral jsonb_each(feature_rows.feature_values) as feature (name, value) -- noqa: RF02
+    cross join lateral jsonb_each(feature_rows.feature_values) as feature (name, value)
     where feature.value <> 'null'::jsonb
 
 )

@@ -19,6 +19,24 @@ momentum as (
 
 ),
 
+unwritten as (
+
+    select momentum.*
+    from momentum
+    {% if is_incremental() %}
+        -- Append only, and one row a day: what was known when the day was first built stays as it
+        -- was, even when a later sight of the day or a late row comes in.
+        where not exists (
+            select 1
+            from {{ this }} as written
+            where
+                momentum.video_id = written.video_id
+                and momentum.observed_date = (written.event_at at time zone 'UTC')::date
+        )
+    {% endif %}
+
+),
+
 features as (
 
     select
@@ -50,19 +68,8 @@ features as (
         observed_hour,
         observed_dow,
         is_weekend
-    from momentum
+    from unwritten
 
 )
 
-select features.*
-from features
-{% if is_incremental() %}
-    -- Append only: what was known at the time stays as it was.
-    where not exists (
-        select 1
-        from {{ this }} as written
-        where
-            features.video_id = written.video_id
-            and features.event_at = written.event_at
-    )
-{% endif %}
+select * from features

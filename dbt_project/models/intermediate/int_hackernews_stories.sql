@@ -1,4 +1,6 @@
+{#- Rows that have just arrived by COPY have no statistics yet, and the plan would show it. -#}
 {{ config(
+    pre_hook="analyze {{ source('raw', 'records') }}",
     indexes=[{'columns': ['item_id'], 'unique': true}],
     post_hook='analyze {{ this }}'
 ) }}

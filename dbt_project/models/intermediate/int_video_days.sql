@@ -1,4 +1,6 @@
+{#- Rows that have just arrived by COPY have no statistics yet, and the plan would show it. -#}
 {{ config(
+    pre_hook="analyze {{ source('raw', 'youtube_videos') }}",
     indexes=[{'columns': ['video_id', 'observed_date'], 'unique': true}],
     post_hook='analyze {{ this }}'
 ) }}

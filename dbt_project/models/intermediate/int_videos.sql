@@ -10,6 +10,8 @@ with
 
 first_days as (
 
+    -- First and last sight in one pass: a second join on top of the four-column one below makes
+    -- Postgres expect a single row and fall into a nested loop.
     select distinct on (video_id)
         video_id,
         source,
@@ -17,20 +19,11 @@ first_days as (
         event_at,
         available_at,
         views,
-        is_synthetic
+        is_synthetic,
+        max(event_at) over (partition by video_id) as last_event_at,
+        count(*) over (partition by video_id) as days_observed
     from {{ ref('int_video_days') }}
     order by video_id asc, observed_date asc
-
-),
-
-last_days as (
-
-    select
-        video_id,
-        max(event_at) as last_event_at,
-        count(*) as days_observed
-    from {{ ref('int_video_days') }}
-    group by video_id
 
 ),
 
@@ -59,7 +52,7 @@ joined as (
         -- numbers
         observations.duration_s,
         first_days.views as first_views,
-        last_days.days_observed,
+        first_days.days_observed,
 
         -- booleans
         observations.made_for_kids,
@@ -69,10 +62,9 @@ joined as (
         observations.published_at,
         first_days.event_at,
         first_days.available_at,
-        last_days.last_event_at
+        first_days.last_event_at
 
     from first_days
-    inner join last_days on first_days.video_id = last_days.video_id
     inner join observations
         on
             first_days.source = observations.source

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from ml.exceptions import ConfigurationError
+from ml.gates import SUITES_DIR, RowFilter, load_suite, suite_names, suites
+from ml.gates.report import render_html
+from ml.warehouse import mart_names
+
+AS_OF = datetime(2026, 5, 31, 5, tzinfo=UTC)
+
+
+def test_every_mart_and_every_raw_table_has_a_suite():
+    tables = {load_suite(name).table for name in suite_names()}
+    assert tables >= {f"marts_build.{mart}" for mart in mart_names()}
+    assert tables >= {"raw.youtube_videos", "raw.records"}
+
+
+def test_the_folder_holds_data_and_no_python():
+    assert {path.suffix for path in SUITES_DIR.iterdir()} == {".yaml"}
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_great_expectations_accepts_every_expectation(name):
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    suite = load_suite(name)
+    assert suite.name == name
+    for check in suite.checks:
+        ExpectationConfiguration(
+            type=check.type, kwargs=check.arguments_as_of(AS_OF)
+        ).to_domain_obj()
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_can_block_and_says_why(name):
+    checks = load_suite(name).checks
+    assert any(check.severity == "block" for check in checks)
+    assert all(check.why.endswith(".") for check in checks)
+
+
+def test_an_unknown_gate_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigurationError, match=r"the gates are .*raw_records"):
+        load_suite("../pyproject")
+
+
+def test_as_of_is_filled_in_as_a_moment_and_inside_a_text():
+    check = suites.Check("n", "t", {"max_value": "$as_of", "query": "x < '$as_of'"}, "warn", "w")
+    assert check.arguments_as_of(AS_OF) == {
+        "max_value": AS_OF,
+        "query": "x < '2026-05-31T05:00:00+00:00'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({"name": "a", "severity": "stop", "why": "w"}, "block or warn, not 'stop'"),
+        ({"name": "a", "severity": "warn"}, "missing 'why'"),
+    ],
+)
+def test_a_suite_with_a_wrong_entry_is_refused(tmp_path, monkeypatch, meta, message):
+    suite = {"table": "raw.records", "key": [], "expectations": [{"type": "t", "meta": meta}]}
+    (tmp_path / "broken.yaml").write_text(json.dumps(suite))
+    monkeypatch.setattr(suites, "SUITES_DIR", tmp_path)
+    with pytest.raises(ConfigurationError, match=message):
+        load_suite("broken")
+
+
+def test_a_name_used_twice_is_refused(tmp_path, monkeypatch):
+    entry = {"type": "t", "meta": {"name": "same", "severity": "warn", "why": "w"}}
+    suite = {"table": "raw.records", "key": [], "expectations": [entry, entry]}
+    (tmp_path / "twice.yaml").write_text(json.dumps(suite))
+    monkeypatch.setattr(suites, "SUITES_DIR", tmp_path)
+    with pytest.raises(ConfigurationError, match="same is there twice"):
+        load_suite("twice")
+
+
+def test_a_row_filter_quotes_what_it_is_given():
+    where = RowFilter(ingested_since=AS_OF, bronze_run="x' or true --")
+    assert not where.whole_table
+    assert where.condition() == (
+        "ingested_at >= '2026-05-31T05:00:00+00:00'"
+        " and strpos(bronze_key, '/run=x'' or true --/') > 0"
+    )
+    assert RowFilter().condition() == "true"
+
+
+def test_the_page_stands_alone_and_escapes_what_came_from_the_data():
+    check = {"name": "n", "type": "t", "arguments": {}, "severity": "block", "why": "w"}
+    page = render_html(
+        {
+            "gate": "g",
+            "run_id": "r",
+            "rows": 3,
+            "as_of": "2026",
+            "seconds": 1.0,
+            "blocked": True,
+            "expectations": [
+                {
+                    "check": check,
+                    "success": False,
+                    "unexpected": 3,
+                    "observed": None,
+                    "examples": [{"title": "<script>alert(1)</script>"}],
+                    "error": None,
+                }
+            ],
+        }
+    )
+    assert "blocked" in page
+    assert "<script" not in page
+    assert "http" not in page
