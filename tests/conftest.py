@@ -36,7 +36,7 @@ def pytest_configure() -> None:
     for name in _INTERFERING:
         os.environ.pop(name, None)
     # No test may find the state of a platform that runs in the checkout.
-    os.environ["YTEMPIRE_STATE_DIR"] = tempfile.mkdtemp(prefix="ytempire-none-")
+    os.environ["YTEMPIRE_STATE_DIR"] = str(Path(tempfile.gettempdir()) / "ytempire-not-set-up")
 
 
 @pytest.fixture(scope="session")

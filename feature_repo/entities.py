@@ -1,0 +1,15 @@
+"""What features are about."""
+
+from __future__ import annotations
+
+from feast import Entity, ValueType  # noqa: TID253 - loaded only by ml.features, inside a call
+
+OWNER = "ml-platform"
+
+video = Entity(
+    name="video",
+    join_keys=["video_id"],
+    value_type=ValueType.STRING,
+    description="A video as its provider identifies it",
+    tags={"owner": OWNER},
+)

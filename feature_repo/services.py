@@ -1,0 +1,15 @@
+"""Feature services: the contract that training and serving of a model version share."""
+
+from __future__ import annotations
+
+from feast import FeatureService  # noqa: TID253 - see entities.py
+
+from feature_repo.entities import OWNER
+from feature_repo.features import video_momentum, video_profile
+
+trend_video_v1 = FeatureService(
+    name="trend_video_v1",
+    features=[video_momentum, video_profile],
+    description="Input of trend_video: will the views grow more than usual in the next 48 hours",
+    owner=OWNER,
+)

@@ -1,0 +1,31 @@
+"""The append-only tables that dbt builds.
+
+`available_at` is the created-timestamp column: joins for training only see rows that were known at
+the time of the prediction, however late they were loaded.
+"""
+
+from __future__ import annotations
+
+from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import (  # noqa: TID253 - see entities.py
+    PostgreSQLSource,
+)
+
+from feature_repo.entities import OWNER
+
+video_momentum_source = PostgreSQLSource(
+    name="video_momentum_source",
+    table="features.video_momentum",
+    timestamp_field="event_at",
+    created_timestamp_column="available_at",
+    description="One row per video and UTC day of observation",
+    owner=OWNER,
+)
+
+video_profile_source = PostgreSQLSource(
+    name="video_profile_source",
+    table="features.video_profile",
+    timestamp_field="event_at",
+    created_timestamp_column="available_at",
+    description="One row per video, at its first observation",
+    owner=OWNER,
+)

@@ -1,0 +1,3 @@
+"""From a brief to a finished, checked and published video."""
+
+from __future__ import annotations

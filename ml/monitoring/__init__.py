@@ -1,0 +1,3 @@
+"""Watching features and models."""
+
+from __future__ import annotations

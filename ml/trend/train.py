@@ -1,0 +1,277 @@
+"""Train `trend_video`, measure it against the plain methods and register it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml.registry import cards, mirror, releases
+from ml.registry.releases import Candidate, Release
+from ml.settings import PROJECT_ROOT, Settings, get_settings
+from ml.trend import evaluate
+from ml.trend.dataset import Split, TrendDataset, build_dataset, load_params, split_in_time
+from ml.trend.model import (
+    Specification,
+    TrendModel,
+    design_matrix,
+    fit_calibrator,
+    known_languages,
+    model_input,
+    raw_probability,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+NAME = "trend_video"
+GATE_METRIC = "auc"
+# Columns of a dataset that are no features of the service.
+_ENTITY = frozenset(
+    {"video_id", "event_timestamp", "entity_day", "label_known_at", "growth_48h", "day_number"}
+)
+_LIMITS = (
+    "Trained on videos that stayed on a chart for at least three days: of videos that vanish"
+    " sooner it has seen nothing.",
+    "Learns from days 1 to {max_day_number} of a video's life on the charts and is measured on day"
+    " 1; later days are an extrapolation.",
+    "Says whether views grow more than usual, not whether a topic does, and nothing about videos"
+    " that no chart has shown.",
+    "Charts are redefined now and then (views of Shorts, the sections of the trending page): a"
+    " model from before such a date must not be used after it.",
+)
+
+
+def train_video(
+    as_of: datetime, settings: Settings | None = None, params: dict[str, Any] | None = None
+) -> Release:
+    """Train, measure and register `trend_video` on what was known at `as_of`.
+
+    The same data, parameters and code give the version that exists already.
+
+    Args:
+        as_of: "now"; no later row is used.
+        settings: those of the process by default.
+        params: those kept in the repository by default.
+
+    Raises:
+        FatalError: if there are too few labelled videos.
+        MissingFeatureError: if a row lacks a required feature.
+    """
+    settings = settings or get_settings()
+    params = params or load_params()
+    begin = time.monotonic()
+    dataset = build_dataset(as_of, params, settings)
+    fingerprint = _fingerprint(dataset, params)
+    existing = releases.find(NAME, fingerprint, settings)
+    if existing is not None:
+        log.info("%s %s has this data, these parameters and this code", NAME, existing.version)
+        return existing
+    job = f"{NAME}-{fingerprint[:12]}"
+    with (
+        mirror.training_job(job, "xgboost", f"sha256:{dataset.digest}", params, settings) as record,
+        _train(dataset, params, fingerprint, settings) as candidate,
+    ):
+        release = releases.register(candidate, settings)
+        record["metrics"] = dict(candidate.metrics)
+        record["best_metric"] = candidate.metrics["model"][GATE_METRIC]
+        record["artifacts"] = {"run_id": release.run_id, "version": release.version}
+    log.info("%s %s in %.0f s: %s", NAME, release.version, time.monotonic() - begin, release.reason)
+    return release
+
+
+def fit(split: Split, params: dict[str, Any], required: list[str]) -> TrendModel:
+    """Fit trees with early stopping on the validation part, calibrate, refit on both parts.
+
+    The calibrator is fitted on validation forecasts of trees that have not seen those rows.
+    """
+    import pandas as pd
+    import xgboost
+
+    columns = tuple(name for name in split.train.columns if name not in _ENTITY)
+    languages = known_languages(split.train)
+
+    def matrix(part: pd.DataFrame) -> Any:
+        return design_matrix(part, languages, columns)
+
+    def trees(part: pd.DataFrame, rounds: int, **options: Any) -> Any:
+        settings = {
+            "objective": "binary:logistic",
+            "eval_metric": "logloss",
+            "tree_method": "hist",
+            "seed": params["seed"],
+            **params["xgboost"],
+        }
+        data = xgboost.DMatrix(matrix(part), label=split.rising(part))
+        return xgboost.train(settings, data, rounds, verbose_eval=False, **options)
+
+    outcome = split.rising(split.validation)
+    first = trees(
+        split.train,
+        params["max_rounds"],
+        evals=[(xgboost.DMatrix(matrix(split.validation), label=outcome), "validation")],
+        early_stopping_rounds=params["early_stopping_rounds"],
+    )
+    best = first[: first.best_iteration + 1]
+    calibrator = fit_calibrator(
+        raw_probability(best, matrix(split.validation)), outcome, params["seed"]
+    )
+    rounds = max(1, round((first.best_iteration + 1) * params["refit_rounds_factor"]))
+    final = trees(pd.concat([split.train, split.validation]), rounds)
+    log.info("fitted %s trees, calibration: %s", rounds, calibrator.kind)
+    specification = Specification(
+        feature_service=params["feature_service"],
+        columns=columns,
+        required=tuple(name for name in required if name in columns),
+        languages=languages,
+        growth_threshold=split.growth_threshold,
+        decision_threshold=0.5,
+        calibrator=calibrator,
+    )
+    return TrendModel(final, specification)
+
+
+@contextmanager
+def _train(
+    dataset: TrendDataset, params: dict[str, Any], fingerprint: str, settings: Settings
+) -> Iterator[Candidate]:
+    """Fit and measure; the candidate's folder exists inside the context."""
+    split = split_in_time(dataset.frame, params)
+    model = fit(split, params, dataset.required)
+    outcome = split.rising(split.test)
+    probability = model.predict_proba(split.test)
+    decision = probability >= model.specification.decision_threshold
+    metrics = {
+        "model": evaluate.measure(outcome, probability, decision),
+        **evaluate.baselines(split, model.specification.columns, params["seed"]),
+    }
+    incumbent = _measure_champion(split, settings)
+    if incumbent is not None:
+        metrics["champion"] = incumbent[1]
+    facts = _facts(dataset, split, model)
+    calibration = evaluate.calibration_table(outcome, probability)
+    example = model_input(split.test.head(5), model.specification.columns)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "trend_video")
+        yield Candidate(
+            name=NAME,
+            model_type="xgboost",
+            fingerprint=fingerprint,
+            folder=Path(folder) / "trend_video",
+            loader_module="ml.trend.loader",
+            gate_metric=GATE_METRIC,
+            metrics=metrics,
+            params=params,
+            tags={**facts, "model_type": "xgboost", "params": json.dumps(params)},
+            card=_card(dataset, facts, metrics, params, calibration),
+            dataset=_logged(split),
+            dataset_source=f"feast:{params['feature_service']}",
+            target="rising",
+            example=example,
+            prediction=model.predict(split.test.head(5)),
+            pip_requirements=_requirements(),
+            incumbent=incumbent[0] if incumbent else None,
+            artifacts={"dataset.sql": dataset.query},
+        )
+
+
+def _measure_champion(split: Split, settings: Settings) -> tuple[int, dict[str, float]] | None:
+    """Measure the champion on the candidate's test part, by the candidate's labels."""
+    release = releases.champion(NAME, settings)
+    if release is None:
+        return None
+    model = releases.load(release, settings)
+    columns = tuple(model.metadata.get_input_schema().input_names())
+    forecast = model.predict(model_input(split.test, columns))
+    measured = evaluate.measure(
+        split.rising(split.test),
+        forecast["probability"].to_numpy(),
+        forecast["rising"].to_numpy(),
+    )
+    return release.mlflow_version, measured
+
+
+def _facts(dataset: TrendDataset, split: Split, model: TrendModel) -> dict[str, str]:
+    spec = model.specification
+    both = (split.train, split.validation)
+    return {
+        "feature_service": spec.feature_service,
+        "growth_threshold": f"{spec.growth_threshold:.6f}",
+        "decision_threshold": str(spec.decision_threshold),
+        "calibration": spec.calibrator.kind,
+        "as_of": dataset.as_of.isoformat(),
+        "train_start": min(part["event_timestamp"].min() for part in both).isoformat(),
+        "train_end": max(part["event_timestamp"].max() for part in both).isoformat(),
+        "test_start": split.test["event_timestamp"].min().isoformat(),
+        "test_end": split.test["event_timestamp"].max().isoformat(),
+        "train_rows": str(len(split.train)),
+        "validation_rows": str(len(split.validation)),
+        "test_rows": str(len(split.test)),
+        "excluded_rows": str(dataset.excluded),
+        "is_synthetic": str(dataset.is_synthetic).lower(),
+        "data_digest": dataset.digest,
+        "code_digest": _code_digest(),
+    }
+
+
+def _card(
+    dataset: TrendDataset,
+    facts: dict[str, str],
+    metrics: dict[str, dict[str, float]],
+    params: dict[str, Any],
+    calibration: list[tuple[float, float, int]],
+) -> str:
+    population = "the simulated world" if dataset.is_synthetic else "public daily charts"
+    return cards.model_card(
+        NAME,
+        "Probability that a video's views grow, in the 48 hours after its second daily observation,"
+        f" by more than the median video's (ln ratio {facts['growth_threshold']}). Input of the"
+        f" content plan. Population: {population}.",
+        facts,
+        metrics,
+        [limit.format(**params) for limit in _LIMITS],
+        calibration,
+    )
+
+
+def _logged(split: Split) -> pd.DataFrame:
+    """The training part as it is described to MLflow."""
+    return split.train.drop(columns=["video_id", "label_known_at", "event_timestamp"]).assign(
+        rising=split.rising(split.train)
+    )
+
+
+def _fingerprint(dataset: TrendDataset, params: dict[str, Any]) -> str:
+    """Hash of everything that decides the result."""
+    parts = [dataset.digest, json.dumps(params, sort_keys=True), _code_digest()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _code_digest() -> str:
+    """Sha256 of the code that trains; a checkout may come without its history."""
+    code = PROJECT_ROOT / "ml" / "trend"
+    paths = [*code.glob("*.py"), PROJECT_ROOT / "feature_repo" / "features.py"]
+    content = b"".join(path.read_bytes() for path in sorted(paths))
+    return hashlib.sha256(content).hexdigest()
+
+
+def _requirements() -> list[str]:
+    """What loading the model needs, pinned to what is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    pinned = []
+    for package in ("xgboost-cpu", "xgboost", "numpy", "pandas", "scikit-learn"):
+        try:
+            pinned.append(f"{package}=={version(package)}")
+        except PackageNotFoundError:
+            continue
+    return pinned

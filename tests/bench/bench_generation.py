@@ -1,0 +1,203 @@
+"""How good and how quick generation is on this machine, over real chart videos.
+
+Topics are the most watched videos of a country file, one a channel, with Latin titles; nobody picks
+them by hand. Scripts are written for all of them and compared with their own and with other topics;
+for the first few the whole pipeline runs.
+
+    python tests/bench/bench_generation.py --data-dir DATA --topics 20 --videos 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import logging
+import lzma
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from collections import Counter, defaultdict
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ml.generation import pipeline
+from ml.generation.artifacts import LocalStore
+from ml.generation.brief import ChannelBrief, SeriesPoint, VideoBrief
+from ml.generation.facts import video_fact
+from ml.generation.gate_content import spoken
+from ml.generation.relevance import measure
+from ml.generation.script import Script
+from ml.generation.text import clean, latin, words
+from ml.settings import Settings, get_settings
+
+_FACTS = 4
+
+
+def main() -> None:
+    """Run the bench and write its JSON."""
+    arguments = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    briefs = real_briefs(arguments.data_dir, arguments.country, arguments.topics)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = get_settings().model_copy(update={"outbox_dir": Path(folder) / "outbox"})
+        store = LocalStore(Path(folder) / "store")
+        report = {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": _commit(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "load_before": os.getloadavg()[0],
+            "input": f"{arguments.country}, {len(briefs)} topics",
+            "scripts": scripts(briefs, store, settings),
+            "videos": videos(briefs[: arguments.videos], store, settings),
+        }
+    text = json.dumps(report, indent=2)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(text + "\n")
+    print(text)
+
+
+def scripts(briefs: list[VideoBrief], store: LocalStore, settings: Settings) -> dict[str, object]:
+    """Write every script; relevance, length, origin of the sentences, time."""
+    texts, seconds, lengths = [], [], []
+    origins: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    for brief in briefs:
+        result = pipeline.run_stage("script", brief, store=store, settings=settings)
+        script = Script.model_validate_json(store.get_text(result.outputs["script.json"]["key"]))
+        texts.append(spoken(script))
+        lengths.append(len(words(texts[-1])))
+        seconds.append(result.seconds)
+        origins.update(result.metrics["sentences"])
+        dropped.update(result.metrics["dropped"])
+    bare = [without(text, clean(brief.topic)) for text, brief in zip(texts, briefs, strict=True)]
+    topics = [clean(brief.topic) for brief in briefs]
+    return {
+        "relevance": asdict(measure(topics, texts)),
+        "relevance_without_the_topic_itself": asdict(measure(topics, bare)),
+        "seconds": _spread(seconds),
+        "words": _spread(lengths),
+        "sentences_by_origin": dict(origins),
+        "candidates_dropped": dict(dropped),
+    }
+
+
+def without(text: str, topic: str) -> str:
+    """A script with its topic's name taken out: the harder question of the same kind."""
+    return text.replace(latin(topic), "it")
+
+
+def videos(briefs: list[VideoBrief], store: LocalStore, settings: Settings) -> dict[str, object]:
+    """Make whole videos; seconds by stage, verdicts, measured checks."""
+    by_stage: dict[str, list[float]] = defaultdict(list)
+    verdicts: Counter[str] = Counter()
+    durations, sync, totals = [], [], []
+    for brief in briefs:
+        started = time.monotonic()
+        results = pipeline.run_all(brief, store=store, settings=settings)
+        totals.append(time.monotonic() - started)
+        done = {result.stage: result for result in results}
+        for name, result in done.items():
+            by_stage[name].append(result.seconds)
+        gate = json.loads(store.get_text(done["gate"].outputs["gate.json"]["key"]))
+        checks = {check["name"]: check["value"] for check in gate["checks"]}
+        verdicts[gate["verdict"]] += 1
+        sync.append(checks["caption_sync_ms"])
+        durations.append(checks["duration_s"])
+    return {
+        "videos": len(briefs),
+        "seconds_by_stage": {name: _spread(values) for name, values in by_stage.items()},
+        "seconds_after_the_script": _spread(totals),
+        "duration_s": _spread(durations),
+        "caption_sync_ms": _spread(sync),
+        "verdicts": dict(verdicts),
+        "cost_usd": 0.0,
+    }
+
+
+def real_briefs(data_dir: Path, country: str, wanted: int) -> list[VideoBrief]:
+    """Briefs of the most watched videos of a country file, one a channel."""
+    path = data_dir / "youtube-2025-2026" / "countries" / f"{country}.csv.xz"
+    observed: dict[str, list[dict[str, str]]] = defaultdict(list)
+    with lzma.open(path, "rt", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            observed[row["video_id"]].append(row)
+    by_channel: dict[str, list[list[dict[str, str]]]] = defaultdict(list)
+    for rows in observed.values():
+        by_channel[rows[0]["channel_id"]].append(rows)
+    best = [sorted(videos, key=_views, reverse=True) for videos in by_channel.values()]
+    best.sort(key=lambda videos: (-_views(videos[0]), videos[0][0]["video_id"]))
+    found = [_brief(videos) for videos in best if _latin_title(videos[0][-1]["title"])]
+    return found[:wanted]
+
+
+def _brief(videos: list[list[dict[str, str]]]) -> VideoBrief:
+    last = videos[0][-1]
+    facts = tuple(
+        video_fact(
+            title=rows[-1]["title"], channel_title=rows[-1]["channel_title"], views=_views(rows),
+            source="youtube-trending", video_id=rows[-1]["video_id"],
+        )
+        for rows in videos[:_FACTS]
+    )  # fmt: skip
+    series = tuple(
+        SeriesPoint(at=datetime.fromisoformat(row["fetched_at"]), value=float(row["views"] or 0))
+        for row in videos[0]
+    )
+    topic = facts[0].text.split('"')[1]
+    return VideoBrief(
+        video_id=f"bench-{last['video_id']}",
+        channel=ChannelBrief(channel_id="bench", name="Trend Lab", niche=last["category_name"]),
+        topic=topic,
+        keywords=tuple(tag.strip() for tag in last["tags"].split(",") if tag.strip())[:8],
+        facts=facts,
+        series=series if len(series) > 1 else (),
+        seed=7,
+        as_of=datetime.fromisoformat(last["fetched_at"]),
+    )
+
+
+def _views(rows: list[dict[str, str]]) -> float:
+    return float(rows[-1]["views"] or 0)
+
+
+def _latin_title(title: str) -> bool:
+    text = clean(title)
+    return len(words(latin(text))) >= 3 and len(latin(text)) >= 0.9 * len(text)
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    return {
+        "median": round(statistics.median(values), 2),
+        "min": round(min(values), 2),
+        "max": round(max(values), 2),
+    }
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, default=get_settings().data_dir)
+    parser.add_argument("--country", default="US")
+    parser.add_argument("--topics", type=int, default=20)
+    parser.add_argument("--videos", type=int, default=3)
+    results = Path(__file__).with_name("results") / "generation.json"
+    parser.add_argument("--out", type=Path, default=results)
+    arguments = parser.parse_args()
+    if arguments.data_dir is None:
+        parser.error("give --data-dir, or set YTEMPIRE_DATA_DIR, to the folder of public archives")
+    return arguments
+
+
+if __name__ == "__main__":
+    main()

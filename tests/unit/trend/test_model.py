@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ml.exceptions import MissingFeatureError
+from ml.trend import evaluate
+from ml.trend.dataset import load_params, split_in_time
+from ml.trend.model import Calibrator, TrendModel, fit_calibrator, log_odds, model_input
+from ml.trend.train import fit
+
+PARAMS = {**load_params(), "max_rounds": 200, "early_stopping_rounds": 20}
+
+
+@pytest.fixture(scope="module")
+def split(labelled_rows):
+    return split_in_time(labelled_rows(900), PARAMS)
+
+
+@pytest.fixture(scope="module")
+def model(split, required):
+    return fit(split, PARAMS, required)
+
+
+def _auc(model, split):
+    outcome = split.rising(split.test)
+    probability = model.predict_proba(split.test)
+    return evaluate.measure(outcome, probability, probability > 0.5)["auc"]
+
+
+def test_trees_beat_every_baseline_where_growth_depends_on_the_category(model, split):
+    rivals = evaluate.baselines(split, model.specification.columns, 42)
+    assert _auc(model, split) > max(figures["auc"] for figures in rivals.values())
+
+
+def test_saved_model_predicts_the_same(model, split, tmp_path):
+    model.save(tmp_path / "model")
+    again = TrendModel.load(tmp_path / "model")
+    assert np.array_equal(again.predict_proba(split.test), model.predict_proba(split.test))
+    assert again.specification == model.specification
+
+
+def test_same_seed_gives_the_same_model(model, split, required):
+    again = fit(split, PARAMS, required)
+    assert np.allclose(again.predict_proba(split.test), model.predict_proba(split.test), atol=1e-9)
+
+
+def test_prediction_of_a_row_does_not_depend_on_the_others(model, split):
+    alone = model.predict_proba(split.test.head(1))
+    assert alone[0] == pytest.approx(model.predict_proba(split.test)[0], abs=1e-9)
+
+
+def test_more_growth_so_far_means_a_higher_probability(model, split):
+    rows = split.test.head(50)
+    grown = rows.assign(log_growth_1d=2.0, like_growth_1d=2.0, comment_growth_1d=2.0)
+    flat = rows.assign(log_growth_1d=0.0, like_growth_1d=0.0, comment_growth_1d=0.0)
+    assert (model.predict_proba(grown) > model.predict_proba(flat)).all()
+
+
+def test_missing_required_feature_raises(model, split):
+    with pytest.raises(MissingFeatureError, match="views"):
+        model.predict_proba(split.test.assign(views=np.nan))
+
+
+def test_absent_column_raises(model, split):
+    with pytest.raises(MissingFeatureError, match="title_chars"):
+        model.predict_proba(split.test.drop(columns="title_chars"))
+
+
+def test_undeclared_language_is_und_and_numbers_stay_missing(split):
+    typed = model_input(split.test, ("language", "channel_median_log_views_before"))
+    assert typed["language"].notna().all()
+    assert "und" in set(typed["language"])
+    assert typed["channel_median_log_views_before"].isna().any()
+
+
+def test_calibration_mends_an_overconfident_forecast():
+    random = np.random.default_rng(5)
+    true = random.uniform(0.05, 0.95, size=4000)
+    outcome = (random.uniform(size=4000) < true).astype(int)
+    overconfident = 1 / (1 + np.exp(-3 * log_odds(true)))
+    calibrator = fit_calibrator(overconfident, outcome, seed=1)
+    before = evaluate.expected_calibration_error(outcome, overconfident)
+    after = evaluate.expected_calibration_error(outcome, calibrator(overconfident))
+    assert calibrator.kind in {"platt", "isotonic"}
+    assert after < before / 3
+
+
+@pytest.mark.parametrize(
+    "calibrator",
+    [
+        Calibrator("identity"),
+        Calibrator("platt", (1.5, 0.2)),
+        Calibrator("isotonic", (0, 1), (0.1, 0.8)),
+    ],
+)
+def test_calibration_keeps_order_and_range(calibrator):
+    raw = np.linspace(0, 1, 101)
+    calibrated = calibrator(raw)
+    assert (np.diff(calibrated) >= 0).all()
+    assert calibrated.min() >= 0
+    assert calibrated.max() <= 1
