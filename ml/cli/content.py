@@ -35,7 +35,8 @@ def generate(
 
     from ml.generation.artifacts import LocalStore
     from ml.generation.brief import Fact, VideoBrief
-    from ml.generation.pipeline import StageResult, run_all
+    from ml.generation.pipeline import run_all
+    from ml.generation.stage import StageResult
     from ml.planning.channels import read_channels
     from ml.settings import get_settings
 

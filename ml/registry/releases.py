@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,9 +106,18 @@ def find(name: str, fingerprint: str, settings: Settings | None = None) -> Relea
 def champion(name: str, settings: Settings | None = None) -> Release | None:
     """Return the release that serves, if there is one."""
     settings = settings or get_settings()
+    registry = client(settings)
+    from mlflow.exceptions import MlflowException
+
     with reachable():
-        number = _aliases(settings, name).get(CHAMPION)
-        return _release(settings, name, number) if number else None
+        try:
+            version = registry.get_model_version_by_alias(name, CHAMPION)
+        except MlflowException as error:
+            # No such model, or no such alias of it.
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+        return _as_release(version, tuple(version.aliases))
 
 
 def load_champion(name: str, settings: Settings | None = None) -> tuple[Any, Release]:
@@ -124,12 +134,14 @@ def load_champion(name: str, settings: Settings | None = None) -> tuple[Any, Rel
 
 
 def load(release: Release, settings: Settings | None = None) -> Any:
-    """Load a release as an MLflow pyfunc model."""
+    """Load a release as an MLflow pyfunc model; once per process, for versions never change."""
+    settings = settings or get_settings()
     client(settings)
-    import mlflow.pyfunc
-
     with reachable():
-        return mlflow.pyfunc.load_model(f"models:/{release.name}/{release.mlflow_version}")
+        return _loaded(
+            settings.require("mlflow_tracking_uri"),
+            f"models:/{release.name}/{release.mlflow_version}",
+        )
 
 
 def register(candidate: Candidate, settings: Settings | None = None) -> Release:
@@ -201,11 +213,23 @@ def next_version(existing: Iterable[str]) -> str:
     return f"{major}.{minor + 1}.0"
 
 
+@lru_cache(maxsize=4)
+def _loaded(tracking_uri: str, model_uri: str) -> Any:  # noqa: ARG001 - part of the key
+    import mlflow.pyfunc
+
+    return mlflow.pyfunc.load_model(model_uri)
+
+
 def _find(name: str, fingerprint: str, settings: Settings) -> Release | None:
-    for version in _versions(settings, name):
-        if version.tags.get("fingerprint") == fingerprint:
-            release = _settle(name, int(version.version), settings)
-            return replace(release, reused=True)
+    known = _all_releases(settings, name)
+    for release in known:
+        if release.tags.get("fingerprint") != fingerprint:
+            continue
+        if "decision" in release.tags:
+            mirror.write_models(name, known, settings)
+        else:
+            release = _settle(name, release.mlflow_version, settings)
+        return replace(release, reused=True)
     return None
 
 
@@ -226,8 +250,9 @@ def _settle(name: str, number: int, settings: Settings) -> Release:
         for key, value in (("decision_reason", reason), ("decision", decision)):
             registry.set_model_version_tag(name, str(number), key, value)
         log.info("%s version %s: %s", name, tags.get("version"), reason)
-    mirror.write_models(name, _all_releases(settings, name), settings)
-    return _release(settings, name, number)
+    known = _all_releases(settings, name)
+    mirror.write_models(name, known, settings)
+    return next(release for release in known if release.mlflow_version == number)
 
 
 def _log_version(candidate: Candidate, settings: Settings) -> int:
@@ -314,22 +339,19 @@ def _aliases(settings: Settings, name: str) -> dict[str, int]:
 
 def _all_releases(settings: Settings, name: str) -> list[Release]:
     aliases = _aliases(settings, name)
-    return [_as_release(version, aliases) for version in _versions(settings, name)]
+    return [
+        _as_release(version, tuple(a for a, n in aliases.items() if n == int(version.version)))
+        for version in _versions(settings, name)
+    ]
 
 
-def _release(settings: Settings, name: str, number: int) -> Release:
-    version = client(settings).get_model_version(name, str(number))
-    return _as_release(version, _aliases(settings, name))
-
-
-def _as_release(version: Any, aliases: Mapping[str, int]) -> Release:
-    number = int(version.version)
+def _as_release(version: Any, aliases: tuple[str, ...]) -> Release:
     return Release(
         name=version.name,
         version=version.tags.get("version", ""),
-        mlflow_version=number,
+        mlflow_version=int(version.version),
         run_id=version.run_id,
-        aliases=tuple(sorted(alias for alias, target in aliases.items() if target == number)),
+        aliases=tuple(sorted(aliases)),
         reason=version.tags.get("decision_reason", ""),
         tags=dict(version.tags),
     )

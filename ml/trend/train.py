@@ -173,7 +173,7 @@ def _train(
             params=params,
             tags={**facts, "model_type": "xgboost", "params": json.dumps(params)},
             card=_card(dataset, facts, metrics, params, calibration),
-            dataset=_logged(split),
+            dataset=_logged(split, model.specification.columns),
             dataset_source=f"feast:{params['feature_service']}",
             target="rising",
             example=example,
@@ -243,11 +243,9 @@ def _card(
     )
 
 
-def _logged(split: Split) -> pd.DataFrame:
+def _logged(split: Split, columns: tuple[str, ...]) -> pd.DataFrame:
     """The training part as it is described to MLflow."""
-    return split.train.drop(columns=["video_id", "label_known_at", "event_timestamp"]).assign(
-        rising=split.rising(split.train)
-    )
+    return model_input(split.train, columns).assign(rising=split.rising(split.train).astype(float))
 
 
 def _fingerprint(dataset: TrendDataset, params: dict[str, Any]) -> str:
