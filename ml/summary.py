@@ -45,7 +45,7 @@ _QUERIES = {
     """,
     "videos": """
         select s.topic, coalesce(v.verdict, s.status) as verdict,
-            round(v.duration_s::numeric, 1) as seconds, v.local_path as file
+            round(v.duration_s::numeric, 1) as seconds, v.local_path || '/video.mp4' as file
         from content.video_schedule as s
         left join content.videos as v using (video_id)
         where s.as_of = (select max(as_of) from content.video_schedule)
@@ -59,7 +59,7 @@ def summarise(settings: Settings | None = None) -> dict[str, list[dict[str, Any]
     settings = settings or get_settings()
     with connect(settings.require("database_url")) as conn:
         summary = {title: _rows(conn, query) for title, query in _QUERIES.items()}
-        summary["as of"] = [{"as_of": as_of(conn, settings).isoformat()}]
+        summary["as of"] = [{"moment": as_of(conn, settings).isoformat()}]
     return summary
 
 

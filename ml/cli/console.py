@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-output = Console(soft_wrap=True)
-errors = Console(stderr=True, soft_wrap=True)
+# Rich takes 80 columns where there is no terminal, which folds paths and URLs.
+_PIPE_WIDTH = 160
+
+output = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, soft_wrap=True)
+errors = Console(stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, soft_wrap=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 

@@ -25,6 +25,8 @@ _SECRETS = (
     "valkey", "s3_app", "s3_mlflow", "s3_signing", "airflow_admin", "airflow_viewer", "airflow_api",
     "mlflow_admin", "mlflow_flask", "supervisor", "youtube_api_key",
 )  # fmt: skip
+# People copy these into a browser.
+_TYPED = frozenset({"airflow_admin", "airflow_viewer", "mlflow_admin"})
 # What people type into a browser stays the same wherever it is free; the rest is chosen freely.
 _PREFERRED_PORTS = {"airflow": 28080, "mlflow": 25000}
 _PORTS = (
@@ -151,7 +153,7 @@ class State:
         known = self._read("secrets.json")
         missing = [name for name in _SECRETS if name not in known]
         for name in missing:
-            known[name] = secrets.token_hex(20)
+            known[name] = secrets.token_hex(10 if name in _TYPED else 20)
         if "airflow_jwt" not in known:
             known["airflow_jwt"] = secrets.token_hex(48)
             known["airflow_fernet"] = Fernet.generate_key().decode()

@@ -129,7 +129,8 @@ class Supervisor:
         return "\n".join(parts) + "\n"
 
     def _program(self, service: Service) -> list[str]:
-        environment = service.environment | {_MARK: str(self._state.root)}
+        # Airflow renames its processes, which would overwrite the environment that marks them.
+        environment = service.environment | {_MARK: str(self._state.root), "SPT_NOENV": "1"}
         pairs = ",".join(f'{name}="{_escape(value)}"' for name, value in environment.items())
         lines = [
             f"[program:{service.name}]",
