@@ -32,7 +32,7 @@ LICENCES = {
     "all-MiniLM-L6-v2": "Apache-2.0",
     "voice en_US-joe-medium": "CC0",
     "piper (separate program)": "GPL-3.0-or-later",
-    "ffmpeg (separate program)": "GPL-2.0-or-later",
+    "ffmpeg (separate program)": "GPL-3.0-or-later",
     "DejaVu fonts": "Bitstream Vera",
 }
 

@@ -19,7 +19,8 @@ from psycopg.rows import dict_row
 
 from ml.clock import as_of as current_as_of
 from ml.exceptions import FatalError
-from ml.generation.brief import Fact, SeriesPoint, VideoBrief
+from ml.generation.brief import SeriesPoint, VideoBrief
+from ml.generation.facts import video_fact
 from ml.planning.channels import ChannelConfig, active_channels, ensure_default_channels
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import connect
@@ -80,13 +81,23 @@ order by forecast desc, t.topic_id
 limit 500
 """
 
-_FACT_ROWS = """
+_ITEMS = """
 select distinct on (d.video_id) d.video_id, d.title, d.channel_title, d.source, d.views,
     d.views_gained, d.regions_listed
 from marts.fct_video_daily as d
 where d.topic_id = %(topic_id)s and d.event_at <= %(now)s
     and d.event_at > %(now)s - interval '14 days'
 order by d.video_id, d.event_at desc
+"""
+
+_TAGS = """
+select lower(tag) as tag
+from staging.stg_youtube__video_observations as o, unnest(o.tags) as tag
+where o.video_id = any(%(video_ids)s) and o.event_at <= %(now)s
+    and o.event_at > %(now)s - interval '14 days' and length(tag) between 3 and 30
+group by 1
+order by count(distinct o.video_id) desc, count(*) desc, 1
+limit 8
 """
 
 _SERIES = """
@@ -178,12 +189,14 @@ def _schedule(
 ) -> None:
     key = f"{channel.channel_id}|{row['topic_id']}|{now.isoformat()}"
     video_id = "v-" + hashlib.sha256(key.encode()).hexdigest()[:16]
+    items = _top_items(conn, row["topic_id"], now)
     brief = VideoBrief(
         video_id=video_id,
         channel=channel.brief(),
         topic=row["label"],
         topic_id=row["topic_id"],
-        facts=_facts(conn, row["topic_id"], now),
+        keywords=_keywords(conn, items, now),
+        facts=tuple(video_fact(**item) for item in items),
         series=_series(conn, row["topic_id"], now),
         series_label="views",
         language=channel.language,
@@ -220,27 +233,17 @@ def _schedule(
     log.info("scheduled %s on %s for %s", video_id, row["label"], channel.channel_id)
 
 
-def _facts(conn: psycopg.Connection, topic_id: str, now: datetime) -> tuple[Fact, ...]:
-    rows = _rows(conn, _FACT_ROWS, topic_id=topic_id, now=now)
+def _top_items(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[dict[str, Any]]:
+    rows = _rows(conn, _ITEMS, topic_id=topic_id, now=now)
     rows.sort(key=lambda row: (-row["views"], row["video_id"]))
-    return tuple(
-        Fact(
-            text=_sentence(row),
-            source=row["source"],
-            url=f"https://www.youtube.com/watch?v={row['video_id']}",
-        )
-        for row in rows[:_FACTS]
-    )
+    return rows[:_FACTS]
 
 
-def _sentence(row: dict[str, Any]) -> str:
-    sentence = f"\u201c{row['title']}\u201d"
-    if row["channel_title"]:
-        sentence += f" by {row['channel_title']}"
-    sentence += f" has {row['views']:,} views"
-    if row["views_gained"] and row["views_gained"] > 0:
-        sentence += f" and gained {row['views_gained']:,} of them since the day before"
-    return sentence + "."
+def _keywords(
+    conn: psycopg.Connection, items: list[dict[str, Any]], now: datetime
+) -> tuple[str, ...]:
+    video_ids = [item["video_id"] for item in items]
+    return tuple(row["tag"] for row in _rows(conn, _TAGS, video_ids=video_ids, now=now))
 
 
 def _series(conn: psycopg.Connection, topic_id: str, now: datetime) -> tuple[SeriesPoint, ...]:

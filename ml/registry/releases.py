@@ -273,9 +273,6 @@ def _log_version(candidate: Candidate, settings: Settings) -> int:
     mlflow.set_experiment(settings.mlflow_experiment)
     with mlflow.start_run(run_name=f"{candidate.name} {semantic}", tags=tags) as run:
         mlflow.log_params(_flat(candidate.params))
-        mlflow.log_metrics(
-            {f"{rival}.{k}": v for rival, fig in candidate.metrics.items() for k, v in fig.items()}
-        )
         mlflow.log_input(_dataset(candidate), context="training")
         for path, text in {"model_card.md": candidate.card, **candidate.artifacts}.items():
             mlflow.log_text(text, path)
@@ -286,6 +283,11 @@ def _log_version(candidate: Candidate, settings: Settings) -> int:
             signature=infer_signature(candidate.example, candidate.prediction),
             input_example=candidate.example,
             pip_requirements=candidate.pip_requirements,
+        )
+        # After the model: MLflow would fetch the history of each metric in a request of its own.
+        mlflow.log_metrics(
+            {f"{rival}.{k}": v for rival, fig in candidate.metrics.items() for k, v in fig.items()},
+            model_id=model.model_id,
         )
     _ensure_registered(registry, candidate.name)
     created = registry.create_model_version(

@@ -6,7 +6,7 @@ import pytest
 
 from ml.exceptions import ConfigurationError
 from ml.planning.channels import ChannelConfig, read_channels
-from ml.planning.planner import _fits, _sentence
+from ml.planning.planner import _fits
 
 
 def test_default_channels_are_valid():
@@ -39,8 +39,3 @@ def test_a_file_without_channels_is_an_error(tmp_path):
 def test_topics_fit_by_language_and_prohibited_words(label, language, fits):
     channel = ChannelConfig(channel_id="c-1", name="C", prohibited_topics=("gambling",))
     assert _fits({"label": label, "language": language}, channel) is fits
-
-
-def test_a_fact_says_only_what_the_row_holds():
-    row = {"title": "T", "channel_title": None, "views": 1200, "views_gained": None}
-    assert _sentence(row) == "\u201cT\u201d has 1,200 views."
