@@ -50,8 +50,8 @@ test: setup lint ## every test but the soak, in under 30 minutes
 soak: setup ## the long tests
 	@$(BIN)/python -m pytest tests/soak
 
-bench: setup ## figures against baselines, into tests/bench/results
-	@$(BIN)/python -m tests.bench
+bench: setup ## measure generation on topics of YTEMPIRE_DATA_DIR, into tests/bench/results
+	@$(BIN)/python tests/bench/bench_generation.py --data-dir "$(YTEMPIRE_DATA_DIR)"
 
 EXTRAS := airflow dbt ml generation voice serving embedded dev
 requirements: setup ## resolve pyproject.toml anew into requirements.txt

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -79,7 +80,7 @@ class Settings(BaseSettings):
     """All settings. Each field names its environment variable as its alias."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", populate_by_name=True, frozen=True
+        env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True, frozen=True
     )
 
     app_env: Literal["embedded", "development", "staging", "production"] = Field(
@@ -91,6 +92,9 @@ class Settings(BaseSettings):
     )
     data_dir: Path | None = Field(
         None, validation_alias="YTEMPIRE_DATA_DIR", description="folder of public archives"
+    )
+    ports: dict[str, int] = Field(
+        {}, validation_alias="YTEMPIRE_PORTS", description="fixed ports of embedded services"
     )
     outbox_dir: Path = Field(
         PROJECT_ROOT / "outbox",
@@ -121,9 +125,10 @@ class Settings(BaseSettings):
 
     # Object storage
     s3_endpoint_url: str | None = Field(None, validation_alias="YTEMPIRE_S3_ENDPOINT_URL")
-    s3_access_key: str | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
-    s3_secret_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
-    s3_region: str = Field("us-east-1", validation_alias="AWS_DEFAULT_REGION")
+    s3_access_key: str | None = Field(None, validation_alias="YTEMPIRE_S3_ACCESS_KEY")
+    # Names of our own: the AWS_* variables of a developer's shell are for other buckets.
+    s3_secret_key: SecretStr | None = Field(None, validation_alias="YTEMPIRE_S3_SECRET_KEY")
+    s3_region: str = Field("us-east-1", validation_alias="YTEMPIRE_S3_REGION")
     bucket_prefix: str = Field("ytempire", validation_alias="YTEMPIRE_BUCKET_PREFIX")
 
     # MLflow
@@ -233,6 +238,16 @@ class Settings(BaseSettings):
         return f"{self.bucket_prefix}-{part}"
 
 
+def explicit_environment() -> dict[str, str]:
+    """The variables that a person set, in the environment or `.env`, by name.
+
+    Services that start in another folder with a clean environment get these.
+    """
+    found = {**dotenv_values(".env"), **os.environ}
+    names = (_alias(field) for field in Settings.model_fields)
+    return {name: value for name in names if (value := found.get(name))}
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """Read the settings once per process.
@@ -241,6 +256,7 @@ def get_settings() -> Settings:
         ConfigurationError: one line per wrong value, naming the variable.
     """
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     for name, instead in _SUPERSEDED.items():
         if name in os.environ:
@@ -253,3 +269,5 @@ def get_settings() -> Settings:
             for item in error.errors()
         ]
         raise ConfigurationError("; ".join(lines)) from error
+    except SettingsError as error:
+        raise ConfigurationError(f"{error}: the value must be JSON") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
@@ -109,24 +108,19 @@ def external(state: State, settings: Settings, service: Service) -> bool:
 
 
 def _configure(state: State) -> Settings:
-    ours = frozenset(Supervisor(state).processes()) and frozenset(state.ports)
-    pinned = _pinned_ports()
-    state.choose_ports(ours or frozenset(), pinned)
-    state.write("settings.json", bootstrap.embedded_settings(state))
+    get_settings.cache_clear()
+    wanted = get_settings()
+    is_running = bool(Supervisor(state).processes())
+    state.choose_ports(frozenset(state.ports) if is_running else frozenset(), wanted.ports)
+    ours = bootstrap.embedded_settings(state)
+    if wanted.data_dir:
+        # Remembered, so that a later command does not mix simulated rows into real ones.
+        ours["data_dir"] = str(wanted.data_dir)
+    state.write("settings.json", ours)
     get_settings.cache_clear()
     settings = get_settings()
     bootstrap.write_configuration(state, settings)
     return settings
-
-
-def _pinned_ports() -> dict[str, int]:
-    text = os.environ.get("YTEMPIRE_PORTS", "{}")
-    try:
-        return {str(name): int(port) for name, port in json.loads(text).items()}
-    except (ValueError, AttributeError) as error:
-        raise ConfigurationError(
-            f'YTEMPIRE_PORTS={text!r} is not JSON like {{"airflow": 8080}}'
-        ) from error
 
 
 def _selected(state: State, settings: Settings, only: Collection[str]) -> list[Service]:

@@ -17,6 +17,7 @@ import psutil
 from ml.exceptions import ServiceUnavailableError
 from ml.runtime.services import Service
 from ml.runtime.state import State
+from ml.settings import explicit_environment
 
 # Marks our processes, so that orphans of a killed supervisor are found by nothing but this.
 _MARK = "YTEMPIRE_SERVICE_OF"
@@ -158,10 +159,10 @@ class Supervisor:
 
 def _environment() -> dict[str, str]:
     """A small environment: nothing of the caller's shell leaks into the services."""
-    keep = ("PATH", "LANG", "HOME", "TZ", "YTEMPIRE_DATA_DIR", "SSL_CERT_FILE", "APP_LOG_LEVEL")
+    keep = ("PATH", "LANG", "HOME", "TZ", "SSL_CERT_FILE")
     kept = {name: os.environ[name] for name in keep if name in os.environ}
     # Bytecode is compiled at install; a caller's PYTHONDONTWRITEBYTECODE must not slow the rest.
-    return {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"} | kept
+    return {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"} | kept | explicit_environment()
 
 
 def _escape(value: str) -> str:
