@@ -162,6 +162,9 @@ class Settings(BaseSettings):
         "https://hacker-news.firebaseio.com/v0", validation_alias="HACKERNEWS_BASE_URL"
     )
 
+    # The HTTP API
+    api_key: SecretStr | None = Field(None, validation_alias="YTEMPIRE_API_KEY")
+
     # Orchestration
     ingest_schedule: str | None = Field(
         None,

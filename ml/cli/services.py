@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(init)
     app.command()(status)
     app.command()(doctor)
+    app.command()(serve)
     passthrough = {"allow_extra_args": True, "ignore_unknown_options": True}
     app.command(context_settings=passthrough)(sql)
     app.command(context_settings=passthrough)(airflow)
@@ -126,6 +127,19 @@ def doctor(as_json: JsonFlag = False) -> None:
         output.print(table)
     if any(finding.verdict == "bad" for finding in findings):
         raise typer.Exit(1)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+) -> None:
+    """Serve the HTTP API until stopped. Docs are at /docs, the key is YTEMPIRE_API_KEY.
+
+    Example: ytempire serve --port 8000
+    """
+    import uvicorn
+
+    uvicorn.run("ml.serving.app:create_app", factory=True, host=host, port=port, access_log=False)
 
 
 def sql(context: typer.Context) -> None:

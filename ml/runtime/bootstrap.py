@@ -57,6 +57,7 @@ def embedded_settings(state: State) -> dict[str, Any]:
         "mlflow_tracking_uri": f"http://127.0.0.1:{ports['mlflow']}",
         "mlflow_username": "admin",
         "mlflow_password": secrets["mlflow_admin"],
+        "api_key": secrets["api_key"],
         "airflow_url": f"http://127.0.0.1:{ports['airflow']}",
         "airflow_username": "admin",
         "airflow_password": secrets["airflow_admin"],

@@ -121,7 +121,7 @@ def test_secrets_have_no_default_and_stop_the_start_when_missing() -> None:
     required = set(re.findall(r"\$\{([A-Z0-9_]+):\?", _TEXT))
     assert required == {name for name, _ in secrets}
     optional = set(re.findall(r"\$\{([A-Z0-9_]+)(?!:\?)[}:]", _TEXT)) - required
-    assert optional == {"AIRFLOW_PORT", "MLFLOW_PORT"}
+    assert optional == {"AIRFLOW_PORT", "MLFLOW_PORT", "API_PORT"}
 
 
 def test_documented_commands_fill_the_environment_file(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ml.settings import PROJECT_ROOT
 
 _FOLDER = PROJECT_ROOT / "docker"
 _TARGETS = read(_FOLDER / "Dockerfile")
-_IMAGES = ("airflow", "worker", "gpu-worker", "mlflow", "world")
+_IMAGES = ("airflow", "worker", "gpu-worker", "mlflow", "world", "api")
 _SECRET = re.compile(r"\b\w*(PASSWORD|SECRET|TOKEN|_KEY)\w*=")
 
 
@@ -71,7 +71,7 @@ def test_image_has_a_command(name: str) -> None:
     assert command(_TARGETS, name)
 
 
-@pytest.mark.parametrize("name", ["worker", "gpu-worker", "mlflow", "world"])
+@pytest.mark.parametrize("name", ["worker", "gpu-worker", "mlflow", "world", "api"])
 def test_image_of_one_service_checks_its_health(name: str) -> None:
     assert inherited(_TARGETS, name, "HEALTHCHECK")
 
