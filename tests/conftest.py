@@ -17,6 +17,7 @@ _FOLDERS = ("unit", "integration", "e2e", "fault", "soak")
 # What a developer's shell may carry must not decide what a test sees.
 _INTERFERING = (
     "DATABASE_URL", "REDIS_URL", "MLFLOW_TRACKING_URI", "YTEMPIRE_AS_OF", "YTEMPIRE_CLOCK",
+    "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD",
     "YTEMPIRE_PORTS", "YTEMPIRE_STATE_DIR", "YTEMPIRE_WORLD_URL", "YOUTUBE_API_KEY",
 )  # fmt: skip
 
@@ -33,10 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_configure() -> None:
     """Forget settings of the caller's shell before anything reads them."""
-    for name in _INTERFERING:
-        os.environ.pop(name, None)
+    _forget_interfering()
     # No test may find the state of a platform that runs in the checkout.
     os.environ["YTEMPIRE_STATE_DIR"] = str(Path(tempfile.gettempdir()) / "ytempire-not-set-up")
+
+
+def _forget_interfering() -> None:
+    for name in _INTERFERING:
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +77,8 @@ def _running(only: list[str]) -> Iterator[Settings]:
     from ml.runtime import embedded
 
     before = os.environ["YTEMPIRE_STATE_DIR"]
+    # MLflow's client leaves the address of the server it last used in the environment.
+    _forget_interfering()
     state_dir = tempfile.mkdtemp(prefix="ytempire-test-")
     os.environ["YTEMPIRE_STATE_DIR"] = state_dir
     os.environ["YTEMPIRE_OUTBOX_DIR"] = str(Path(state_dir) / "outbox")

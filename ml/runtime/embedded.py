@@ -77,6 +77,7 @@ def down(report: Report) -> None:
     state = State(default_state_dir())
     if not (state.root / "ports.json").exists():
         return
+    state.prepare()
     with state.lock():
         supervisor = Supervisor(state)
         services = definitions(state, get_settings())
@@ -91,6 +92,7 @@ def status() -> list[ServiceStatus]:
     state = State(default_state_dir())
     if not (state.root / "ports.json").exists():
         return []
+    state.prepare()
     settings = get_settings()
     running = Supervisor(state).processes()
     return [
