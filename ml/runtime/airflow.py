@@ -44,7 +44,13 @@ def airflow_environment(state: State, settings: Settings) -> dict[str, str]:
             "secret_key": secrets["airflow_api"],
         },
         "api_auth": {"jwt_secret": secrets["airflow_jwt"]},
-        "scheduler": {"scheduler_idle_sleep_time": 0.1},
+        "scheduler": {
+            "scheduler_idle_sleep_time": 0.1,
+            # Tasks of a killed scheduler are found dead after a minute instead of five.
+            "task_instance_heartbeat_timeout": 60,
+            "task_instance_heartbeat_timeout_detection_interval": 5,
+            "orphaned_tasks_check_interval": 30,
+        },
         # At the default of 5 s, one task in three stalls until its supervisor's next heartbeat.
         "workers": {"min_heartbeat_interval": 1},
         "dag_processor": {"refresh_interval": 10, "min_file_process_interval": 30},
