@@ -28,6 +28,7 @@ class Service:
         check: raises when the service does not answer; returns a short detail.
         replaced_by: setting whose explicit value means that an external service is used instead.
         ports: names of the ports it listens on.
+        forks: whether it has child processes that outlive it when it is killed.
         provision: run at start, before the first check; may run again at any time.
         stage: services of one stage start together; the next stage waits for their health.
     """
@@ -40,6 +41,7 @@ class Service:
     ports: tuple[str, ...] = ()
     replaced_by: str | None = None
     user: str | None = None
+    forks: bool = False
     stop_signal: str = "TERM"
     stop_seconds: int = 10
     url: str = ""
@@ -163,6 +165,7 @@ def _mlflow(state: State, settings: Settings) -> Service:
         ),
         check=health.mlflow,
         stage=1,
+        forks=True,
         environment={
             "MLFLOW_BACKEND_STORE_URI": settings.database("mlflow"),
             "MLFLOW_S3_ENDPOINT_URL": settings.require("s3_endpoint_url"),
@@ -198,6 +201,7 @@ def _airflow(state: State, settings: Settings) -> list[Service]:
             command=(sys.executable, "-m", "airflow", *arguments),
             check=health.airflow(part),
             stage=1,
+            forks=True,
             environment=environment,
             ports=("airflow",) if part == "api-server" else (),
             replaced_by="airflow_url",

@@ -17,10 +17,9 @@ import psutil
 from ml.exceptions import ServiceUnavailableError
 from ml.runtime.services import Service
 from ml.runtime.state import State
+from ml.runtime.successor import NAME_MARK, STATE_MARK
 from ml.settings import explicit_environment
 
-# Marks our processes, so that orphans of a killed supervisor are found by nothing but this.
-_MARK = "YTEMPIRE_SERVICE_OF"
 _LOG_BYTES = 20_000_000
 
 
@@ -98,7 +97,7 @@ class Supervisor:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
-            return bool(process.environ().get(_MARK) == str(self._state.root))
+            return bool(process.environ().get(STATE_MARK) == str(self._state.root))
         except psutil.Error:
             return False
 
@@ -131,11 +130,18 @@ class Supervisor:
 
     def _program(self, service: Service) -> list[str]:
         # Airflow renames its processes, which would overwrite the environment that marks them.
-        environment = service.environment | {_MARK: str(self._state.root), "SPT_NOENV": "1"}
+        environment = service.environment | {
+            STATE_MARK: str(self._state.root),
+            NAME_MARK: service.name,
+            "SPT_NOENV": "1",
+        }
         pairs = ",".join(f'{name}="{_escape(value)}"' for name, value in environment.items())
+        command = service.command
+        if service.forks:
+            command = (sys.executable, "-m", "ml.runtime.successor", *command)
         lines = [
             f"[program:{service.name}]",
-            f"command={' '.join(_quote(word) for word in service.command)}",
+            f"command={' '.join(_quote(word) for word in command)}",
             f"environment={pairs}",
             "autostart=false",
             "autorestart=true",
@@ -150,7 +156,7 @@ class Supervisor:
             f"stdout_logfile_maxbytes={_LOG_BYTES}",
             "stdout_logfile_backups=2",
         ]
-        if service.name.startswith("airflow"):
+        if service.forks:
             lines += ["stopasgroup=true", "killasgroup=true"]
         if service.user:
             lines.append(f"user={service.user}")

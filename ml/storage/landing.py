@@ -72,6 +72,9 @@ def land(source: Source, interval: Interval, *, run_id: str) -> LandingResult:
     if pages is None:
         pages = bronze.write_interval(prefix, _fetch(source, interval))
     with postgres.transaction() as conn:
+        # A holder that hangs is ended, and who waits for it fails and is tried again.
+        conn.execute("set local idle_in_transaction_session_timeout = '60s'")
+        conn.execute("set local lock_timeout = '90s'")
         raw.lock(conn, f"land|{source.id}")
         result = _load_pages(conn, source, pages)
         _move_cursor(conn, source, interval)
