@@ -11,13 +11,11 @@ import time
 import httpx
 import pytest
 
-from ml.main_job import run_main_job
 from ml.storage.postgres import connect
 
 
 @pytest.fixture(scope="module")
-def api(platform):
-    run_main_job(lambda progress: None, platform)
+def api(platform, finished):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

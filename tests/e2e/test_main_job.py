@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from ml.airflow_client import AirflowClient
 from ml.main_job import DOWNSTREAM, run_main_job
 from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect
 from ml.summary import summarise
-
-
-@pytest.fixture(scope="module")
-def finished(platform):
-    return run_main_job(lambda progress: None, platform)
 
 
 def test_every_stage_ran_in_airflow_and_succeeded(finished, platform):
