@@ -167,7 +167,9 @@ def run_drift_report(as_of: datetime, settings: Settings | None = None) -> Drift
         drifted=drifted,
         performance=_performance(model, release, current, as_of, settings),
     )
-    ObjectStore(settings).put_bytes("reports", report.report_key, html, "text/html; charset=utf-8")
+    ObjectStore(settings).put_bytes(
+        settings.bucket("reports"), report.report_key, html, "text/html; charset=utf-8"
+    )
     _write(report, scores, release, settings)
     log.info("drift of %s %s: %s, %s", NAME, release.version, report.verdict, drifted)
     return report

@@ -231,7 +231,7 @@ def test_drift_report_leaves_a_row_and_a_page(platform, release):
     )
     assert row[:3] == (report.drift_report_id, report.verdict, report.report_key)
     assert len(row[3]["columns"]) == report.columns_checked > 10
-    page = ObjectStore(platform).get_bytes("reports", report.report_key)
+    page = ObjectStore(platform).get_bytes(platform.bucket("reports"), report.report_key)
     assert b"<html" in page[:2000].lower()
     [metrics] = fetch(platform, "select drift_score, accuracy from ml.model_performance_metrics")
     assert float(metrics[0]) == pytest.approx(report.drift_share, abs=1e-4)
