@@ -54,9 +54,11 @@ bench: setup ## measure generation on topics of YTEMPIRE_DATA_DIR, into tests/be
 	@$(BIN)/python tests/bench/bench_generation.py --data-dir "$(YTEMPIRE_DATA_DIR)"
 
 EXTRAS := airflow dbt ml generation voice serving embedded dev
-requirements: setup ## resolve pyproject.toml anew into requirements.txt
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml requirements.in \
+requirements: setup ## resolve pyproject.toml into requirements.txt; what is pinned stays
+	@grep -v '^torch==' requirements.txt > requirements.txt.new
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml requirements.in --quiet \
 		$(addprefix --extra ,$(EXTRAS)) --override overrides.txt --constraint constraints.txt \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		| sed 's/+cpu$$//' > requirements.txt.new
+		--output-file requirements.txt.new
+	@sed -i 's/+cpu$$//' requirements.txt.new
 	@mv requirements.txt.new requirements.txt

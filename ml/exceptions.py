@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class YtempireError(Exception):
     """Base of every error raised on purpose by this package."""
@@ -33,7 +35,11 @@ class SourceUnavailableError(FatalError):
 
 
 class QuotaExceededError(FatalError):
-    """The call would exceed the provider quota that is left."""
+    """The call would exceed the provider quota that is left, until `resets_at` if it is known."""
+
+    def __init__(self, message: str, *, resets_at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.resets_at = resets_at
 
 
 class MissingFeatureError(FatalError):
@@ -58,6 +64,10 @@ class ServiceUnavailableError(RetriableError):
 
 class ProviderError(RetriableError):
     """An outside provider failed (5xx, 429, timeout, truncated answer)."""
+
+
+class RateLimitedError(ProviderError):
+    """A provider asks for patience (429); it is well."""
 
 
 class SkippableError(YtempireError):

@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, field_validator
@@ -26,7 +27,7 @@ from pydantic_settings import (
 )
 from sqlalchemy.engine import make_url
 
-from ml.exceptions import ConfigurationError
+from ml.exceptions import ConfigurationError, SourceUnavailableError
 
 Bucket = Literal["bronze", "mlflow", "content", "reports"]
 
@@ -67,11 +68,12 @@ class _EmbeddedState(PydanticBaseSettingsSource):
             ) from error
         # A value keyed by field name must not shadow the environment variable of that field.
         return {
-            _alias(name): value for name, value in values.items() if name in Settings.model_fields
+            variable(name): value for name, value in values.items() if name in Settings.model_fields
         }
 
 
-def _alias(field_name: str) -> str:
+def variable(field_name: str) -> str:
+    """The environment variable of a setting."""
     alias = Settings.model_fields[field_name].validation_alias
     return alias if isinstance(alias, str) else field_name
 
@@ -142,8 +144,23 @@ class Settings(BaseSettings):
     airflow_username: str = Field("admin", validation_alias="YTEMPIRE_AIRFLOW_USERNAME")
     airflow_password: SecretStr | None = Field(None, validation_alias="YTEMPIRE_AIRFLOW_PASSWORD")
 
-    # Sources. Without a base URL the real provider is used.
+    # Sources: the simulated world answers in the providers' place while it runs.
+    sources_from: Literal["auto", "world", "providers"] = Field(
+        "auto",
+        validation_alias="YTEMPIRE_SOURCES",
+        description="who is asked: auto is the simulated world where there is one",
+    )
+    provider_urls: dict[str, str] = Field(
+        {},
+        validation_alias="YTEMPIRE_PROVIDER_URLS",
+        description="JSON object: a provider's host and the URL to ask instead, such as a proxy",
+    )
     world_url: str | None = Field(None, validation_alias="YTEMPIRE_WORLD_URL")
+    world_key: SecretStr | None = Field(
+        None,
+        validation_alias="YTEMPIRE_WORLD_KEY",
+        description="the one credential of the simulated world, whatever a provider calls it",
+    )
     world_seed: int = Field(7, validation_alias="YTEMPIRE_WORLD_SEED")
     world_start: datetime | None = Field(
         None, validation_alias="YTEMPIRE_WORLD_START", description="where the world's clock starts"
@@ -151,15 +168,72 @@ class Settings(BaseSettings):
     world_speed: float = Field(1.0, gt=0, validation_alias="YTEMPIRE_WORLD_SPEED")
     world_faults: str = Field("", validation_alias="YTEMPIRE_WORLD_FAULTS")
     world_daily_quota: int = Field(10_000, ge=0, validation_alias="YTEMPIRE_WORLD_DAILY_QUOTA")
-    youtube_api_key: SecretStr | None = Field(None, validation_alias="YOUTUBE_API_KEY")
-    youtube_base_url: str = Field(
-        "https://www.googleapis.com/youtube/v3", validation_alias="YOUTUBE_BASE_URL"
+    contact: str = Field(
+        "",
+        validation_alias="YTEMPIRE_CONTACT",
+        description="e-mail or URL in the user agent; Wikimedia and Reddit ask for one",
     )
+    youtube_api_key: SecretStr | None = Field(None, validation_alias="YOUTUBE_API_KEY")
     youtube_regions: tuple[str, ...] = Field(
         ("US", "GB", "IN"), validation_alias="YOUTUBE_REGIONS", description="JSON list"
     )
-    hackernews_base_url: str = Field(
-        "https://hacker-news.firebaseio.com/v0", validation_alias="HACKERNEWS_BASE_URL"
+    youtube_categories: tuple[int, ...] = Field(
+        (),
+        validation_alias="YOUTUBE_CATEGORIES",
+        description="ids of categories whose charts are read beside the whole chart",
+    )
+    youtube_search_queries: tuple[str, ...] = Field(
+        ("news", "technology", "gaming"), validation_alias="YOUTUBE_SEARCH_QUERIES"
+    )
+    youtube_client_id: str | None = Field(None, validation_alias="YOUTUBE_CLIENT_ID")
+    youtube_client_secret: SecretStr | None = Field(None, validation_alias="YOUTUBE_CLIENT_SECRET")
+    youtube_refresh_token: SecretStr | None = Field(None, validation_alias="YOUTUBE_REFRESH_TOKEN")
+    reddit_client_id: str | None = Field(None, validation_alias="REDDIT_CLIENT_ID")
+    reddit_client_secret: SecretStr | None = Field(None, validation_alias="REDDIT_CLIENT_SECRET")
+    reddit_subreddits: tuple[str, ...] = Field(
+        ("popular", "technology", "worldnews", "videos", "gaming"),
+        validation_alias="REDDIT_SUBREDDITS",
+    )
+    hackernews_queries: tuple[str, ...] = Field(
+        (),
+        validation_alias="HACKERNEWS_QUERIES",
+        description="words that stories are searched for; none searches all of the interval",
+    )
+    google_trends_regions: tuple[str, ...] = Field(
+        ("US", "GB", "IN"), validation_alias="GOOGLE_TRENDS_REGIONS"
+    )
+    google_trends_keywords: tuple[str, ...] = Field(
+        (),
+        validation_alias="GOOGLE_TRENDS_KEYWORDS",
+        description="terms whose interest over time is read; needs SERPAPI_KEY",
+    )
+    serpapi_key: SecretStr | None = Field(None, validation_alias="SERPAPI_KEY")
+    wikipedia_projects: tuple[str, ...] = Field(
+        ("en.wikipedia",), validation_alias="WIKIPEDIA_PROJECTS"
+    )
+    wikipedia_hourly: bool = Field(
+        False,
+        validation_alias="WIKIPEDIA_HOURLY",
+        description="read the hourly dumps too: 50 MB an hour of all projects together",
+    )
+    gdelt_queries: tuple[str, ...] = Field(
+        ("technology", "entertainment", "sports"), validation_alias="GDELT_QUERIES"
+    )
+    x_bearer_token: SecretStr | None = Field(None, validation_alias="X_BEARER_TOKEN")
+    x_woeids: tuple[int, ...] = Field(
+        (1, 23424977), validation_alias="X_WOEIDS", description="places of trends; 1 is the world"
+    )
+    x_queries: tuple[str, ...] = Field(
+        ("AI", "gaming", "football"), validation_alias="X_QUERIES", description="counted by hour"
+    )
+    tiktok_client_key: str | None = Field(None, validation_alias="TIKTOK_CLIENT_KEY")
+    tiktok_client_secret: SecretStr | None = Field(None, validation_alias="TIKTOK_CLIENT_SECRET")
+    tiktok_regions: tuple[str, ...] = Field(("US", "GB"), validation_alias="TIKTOK_REGIONS")
+    github_languages: tuple[str, ...] = Field(
+        ("",), validation_alias="GITHUB_LANGUAGES", description="an empty one is all languages"
+    )
+    feeds_file: Path | None = Field(
+        None, validation_alias="YTEMPIRE_FEEDS", description="YAML list of feeds; default: ours"
     )
 
     # The HTTP API
@@ -215,7 +289,7 @@ class Settings(BaseSettings):
         value = getattr(self, field)
         if value is None:
             raise ConfigurationError(
-                f"{_alias(field)} is not set; set it, or run `ytempire up` for the embedded service"
+                f"{variable(field)} is not set; set it, or run `ytempire up` for the embedded service"
             )
         return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
@@ -230,6 +304,51 @@ class Settings(BaseSettings):
             return own
         url = make_url(self.require("database_url"))
         return url.set(database=part).render_as_string(hide_password=False)
+
+    @property
+    def uses_world(self) -> bool:
+        """Whether the sources ask the simulated world instead of the providers.
+
+        Raises:
+            ConfigurationError: if the world is asked for and there is none.
+        """
+        if self.sources_from == "world":
+            self.require("world_url")
+        return self.sources_from != "providers" and bool(self.world_url)
+
+    def provider_url(self, url: str) -> str:
+        """Where to ask instead of `url`, an address of a provider.
+
+        The simulated world serves every provider below a folder named like its host.
+        """
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if host in self.provider_urls:
+            return self.provider_urls[host].rstrip("/") + parts.path
+        if self.uses_world:
+            return f"{self.require('world_url').rstrip('/')}/{host}{parts.path}"
+        return url
+
+    def credential(self, field: str) -> str | None:
+        """A provider's credential; the world's own key where the world is asked.
+
+        So a real key never goes to the world, and its key never to a provider.
+        """
+        value = self.world_key if self.uses_world else getattr(self, field)
+        return (
+            str(value.get_secret_value() if isinstance(value, SecretStr) else value or "") or None
+        )
+
+    def require_credential(self, field: str) -> str:
+        """A provider's credential that must be there.
+
+        Raises:
+            SourceUnavailableError: if it is not; the message names the variable.
+        """
+        value = self.credential(field)
+        if value is None:
+            raise SourceUnavailableError(f"set {variable(field)}")
+        return value
 
     @property
     def dbt_manifest(self) -> Path:
@@ -247,7 +366,7 @@ def explicit_environment() -> dict[str, str]:
     Services that start in another folder with a clean environment get these.
     """
     found = {**dotenv_values(".env"), **os.environ}
-    names = (_alias(field) for field in Settings.model_fields)
+    names = (variable(field) for field in Settings.model_fields)
     return {name: value for name in names if (value := found.get(name))}
 
 

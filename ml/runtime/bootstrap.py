@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +52,8 @@ def embedded_settings(state: State) -> dict[str, Any]:
         "s3_access_key": "ytempire",
         "s3_secret_key": secrets["s3_app"],
         "world_url": world,
-        "youtube_base_url": f"{world}/youtube/v3",
-        "youtube_api_key": secrets["youtube_api_key"],
+        "world_key": secrets["world"],
         "youtube_regions": _WORLD_REGIONS,
-        "hackernews_base_url": f"{world}/hn/v0",
         "mlflow_tracking_uri": f"http://127.0.0.1:{ports['mlflow']}",
         "mlflow_username": "admin",
         "mlflow_password": secrets["mlflow_admin"],
@@ -219,8 +219,11 @@ def make_buckets(settings: Settings) -> None:
     ObjectStore(settings).ensure_buckets()
 
 
-def migrate_airflow(state: State, settings: Settings) -> None:
-    """Bring Airflow's metadata database to the installed version; skipped when it is there.
+@contextmanager
+def migrating_airflow(state: State, settings: Settings) -> Iterator[None]:
+    """Bring Airflow's metadata database to the installed version during a `with` block.
+
+    It is a program of its own, so that the block can do other work; skipped when it is there.
 
     Raises:
         ConfigurationError: if the migration fails; the log has the details.
@@ -230,15 +233,19 @@ def migrate_airflow(state: State, settings: Settings) -> None:
     marker = state.data / "airflow" / "migrated.json"
     wanted = json.dumps([version("apache-airflow"), settings.database("airflow").rsplit("@")[-1]])
     if marker.exists() and marker.read_text() == wanted:
+        yield
         return
     marker.parent.mkdir(exist_ok=True)
     log = state.logs / "airflow-migrate.log"
-    with log.open("w") as output:
-        result = subprocess.run(
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
             [sys.executable, "-m", "airflow", "db", "migrate"],
             env={"PATH": os.environ.get("PATH", ""), **airflow_environment(state, settings)},
-            stdout=output, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
-    if result.returncode != 0:
+            stdout=output, stderr=subprocess.STDOUT,
+        ) as migration,
+    ):  # fmt: skip
+        yield
+    if migration.returncode != 0:
         raise ConfigurationError(f"`airflow db migrate` failed; see {log}")
     marker.write_text(wanted)

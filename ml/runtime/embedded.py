@@ -66,6 +66,10 @@ def up(report: Report, only: Collection[str] = ()) -> Settings:
         for stage in sorted({service.stage for service in services}):
             _start_stage(supervisor, settings, [s for s in services if s.stage == stage], report)
             if stage == 0:
+                # They bring their own tables and can start while ours and Airflow's are made.
+                for service in services:
+                    if service.name in ("mlflow", "world"):
+                        _start(supervisor, service)
                 _provision(state, settings, services, report, with_airflow=_has_airflow(services))
     if _has_airflow(services):
         _ensure_pools(settings)
@@ -155,11 +159,9 @@ def _prepare_data(state: State, services: Collection[Service]) -> None:
 def _start_stage(
     supervisor: Supervisor, settings: Settings, services: list[Service], report: Report
 ) -> None:
-    running = supervisor.processes()
     started = time.monotonic()
     for service in services:
-        if running.get(service.name, {}).get("statename") not in _RUNNING:
-            supervisor.start(service.name)
+        _start(supervisor, service)
     waiting = {service.name: service for service in services}
     reasons: dict[str, str] = {}
     while waiting and time.monotonic() - started < _HEALTHY_WITHIN_S:
@@ -180,6 +182,11 @@ def _start_stage(
         raise ServiceUnavailableError(
             f"{name} is not healthy after {_HEALTHY_WITHIN_S:.0f} s: {reasons[name]}; see {log}"
         )
+
+
+def _start(supervisor: Supervisor, service: Service) -> None:
+    if supervisor.processes().get(service.name, {}).get("statename") not in _RUNNING:
+        supervisor.start(service.name)
 
 
 def _stop_stage(supervisor: Supervisor, names: list[str], report: Report) -> None:
@@ -210,8 +217,8 @@ def _provision(
     if "objects" in names:
         bootstrap.make_buckets(settings)
     if with_airflow:
-        bootstrap.migrate_airflow(state, settings)
-        write_manifest(settings.dbt_manifest)
+        with bootstrap.migrating_airflow(state, settings):
+            write_manifest(settings.dbt_manifest)
     report("databases, buckets", time.monotonic() - started, "provisioned")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ml.exceptions import ConfigurationError
@@ -11,10 +11,16 @@ from ml.sources.base import Source
 from ml.sources.hackernews import HackerNewsSource
 from ml.sources.youtube import YouTubeSource
 
-_SOURCES: dict[str, Callable[[Settings], Source]] = {
-    YouTubeSource.id: YouTubeSource,
-    HackerNewsSource.id: HackerNewsSource,
-}
+_SOURCES: tuple[Callable[[Settings], Source], ...] = (
+    YouTubeSource,
+    HackerNewsSource,
+)
+
+
+def all_sources(settings: Settings | None = None) -> list[Source]:
+    """Every source, by family."""
+    chosen = settings or get_settings()
+    return list(_build(chosen))
 
 
 def get_source(source_id: str, settings: Settings | None = None) -> Source:
@@ -23,23 +29,51 @@ def get_source(source_id: str, settings: Settings | None = None) -> Source:
     Raises:
         ConfigurationError: if there is none of that id; the message lists those there are.
     """
-    build = _SOURCES.get(source_id)
-    if build is None:
-        raise ConfigurationError(f"no source {source_id!r}; there are: {', '.join(_SOURCES)}")
-    return build(settings or get_settings())
+    sources = {source.id: source for source in all_sources(settings)}
+    if source_id not in sources:
+        raise ConfigurationError(f"no source {source_id!r}; there are: {', '.join(sources)}")
+    return sources[source_id]
+
+
+def family(name: str, settings: Settings | None = None) -> list[Source]:
+    """The sources of a family.
+
+    Raises:
+        ConfigurationError: if there is no such family; the message lists those there are.
+    """
+    sources = all_sources(settings)
+    found = [source for source in sources if source.spec.family == name]
+    if not found:
+        known = ", ".join(dict.fromkeys(source.spec.family for source in sources))
+        raise ConfigurationError(f"no family {name!r}; there are: {known}")
+    return found
 
 
 def list_sources(settings: Settings | None = None) -> list[dict[str, Any]]:
     """Id, family, availability with the reason if not, and quota of every source."""
-    return [_listed(get_source(source_id, settings)) for source_id in _SOURCES]
+    return [_listed(source) for source in all_sources(settings)]
+
+
+def _build(settings: Settings) -> Iterator[Source]:
+    for build in _SOURCES:
+        yield build(settings)
 
 
 def _listed(source: Source) -> dict[str, Any]:
     state = source.availability()
+    full = source.levels()[0]
     return {
         "id": source.id,
-        "family": source.family,
+        "family": source.spec.family,
         "available": state.available,
         "reason": state.reason,
-        "quota": getattr(source, "quota", None),
+        "quota": [
+            {
+                "pool": quota.pool,
+                "unit": quota.unit,
+                "per_day": quota.per_day,
+                "per_interval": full.costs.get(quota.pool, 0),
+            }
+            for quota in source.spec.quotas
+        ],
     }

@@ -2,7 +2,7 @@
 
 Firebase API v0 as documented on https://github.com/HackerNews/API (read 2026-01): `topstories` is a
 list of item ids, best first, and `item/<id>` one item, or null where it was never or is no more.
-No key, no quota; at most `_PARALLEL` requests are open at once.
+No key, no quota.
 
 Two pages an interval: `topstories` as it came, and `stories`, a bundle that holds the raw body of
 each item unchanged as a string, with its rank and time of arrival (sixty objects of 300 bytes
@@ -14,58 +14,46 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from typing import Any
 
 from ml.exceptions import RecordError
 from ml.settings import Settings
 from ml.sources import fields
-from ml.sources.base import Availability, Interval, Page, Record, Rejected
-from ml.sources.cursors import latest_end
-from ml.sources.http import Fetched, HttpClient, is_world, observation_time
+from ml.sources.access import Access
+from ml.sources.base import NOWHERE, Interval, Page, Record, Rejected, Source, SourceSpec, record
+from ml.sources.http import Fetched
 
 STORIES = 60
-_PARALLEL = 8
 
 
-class HackerNewsSource:
+class HackerNewsSource(Source):
     """Yields `item` and `snapshot` records, one each per listed story and observation."""
 
-    id = "hackernews"
-    family = "hackernews"
+    spec = SourceSpec(
+        id="hackernews",
+        family="hackernews",
+        title="Hacker News front page",
+        docs=("https://github.com/HackerNews/API (2026-01)",),
+        kinds=("item", "snapshot"),
+        base_url="https://hacker-news.firebaseio.com/v0",
+        parallel=8,
+    )
 
     def __init__(self, settings: Settings, *, stories: int = STORIES) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self._stories = stories
-        self.is_synthetic = is_world(settings, settings.hackernews_base_url)
-        # The provider only knows the ranking of this moment; the world knows that of any moment.
-        self.replayable = self.is_synthetic
 
-    @property
-    def quota(self) -> None:
-        """The provider states none."""
-        return
-
-    def availability(self) -> Availability:
-        """Always available: there is no key."""
-        return Availability(True)
-
-    def fetch(self, interval: Interval, cursor: Mapping[str, Any] | None) -> Iterator[Page]:  # noqa: ARG002
-        """Yield the list of top stories and the bundle of the first of them.
-
-        Raises:
-            ProviderError: when the provider keeps failing.
-            SourceUnavailableError: when it refuses the request.
-        """
-        base_url = self._settings.hackernews_base_url
-        at = observation_time(self._settings, base_url, interval.end)
-        with HttpClient(self.id, base_url, self._settings) as http:
-            listed = http.get_json("topstories.json", at=at)
-            yield _page("topstories", 0, listed.body, listed, at)
+    def fetch(
+        self, interval: Interval, cursor: Mapping[str, Any] | None, access: Access
+    ) -> Iterator[Page]:
+        """Yield the list of top stories and the bundle of the first of them."""
+        with access.client(self) as http:
+            listed = http.get("topstories.json")
+            yield _page("topstories", 0, listed.body, listed)
             ids = _ids(listed.body)[: self._stories]
-            with ThreadPoolExecutor(_PARALLEL) as pool:
-                items = list(pool.map(lambda i: http.get_json(f"item/{i}.json", at=at), ids))
-        yield _page("stories", 1, _bundle(ids, items, at), listed, at)
+            with ThreadPoolExecutor(self.spec.parallel) as pool:
+                items = list(pool.map(lambda i: http.get(f"item/{i}.json"), ids))
+        yield _page("stories", 1, _bundle(ids, items), listed)
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into rows of `raw.records`; what does not parse becomes `Rejected`."""
@@ -87,21 +75,15 @@ class HackerNewsSource:
             except RecordError as error:
                 yield fields.rejected("story", error, entry, position)
 
-    def next_cursor(
-        self, interval: Interval, cursor: Mapping[str, Any] | None
-    ) -> Mapping[str, Any]:
-        """The end of the latest interval loaded; a backfill does not move it back."""
-        return latest_end(interval, cursor)
 
-
-def _page(stream: str, number: int, body: bytes, listed: Fetched, at: datetime | None) -> Page:
+def _page(stream: str, number: int, body: bytes, listed: Fetched) -> Page:
     return Page(
         stream=stream,
-        region="ZZ",
+        region=NOWHERE,
         number=number,
         body=body,
         request=listed.request if stream == "topstories" else f"{listed.request}#items",
-        fetched_at=at or listed.arrived_at,
+        fetched_at=listed.fetched_at,
     )
 
 
@@ -132,13 +114,13 @@ def _check_list(values: Any) -> Iterator[Rejected]:
             yield fields.rejected("topstories", error, value, position)
 
 
-def _bundle(ids: list[int], items: list[Fetched], at: datetime | None) -> bytes:
+def _bundle(ids: list[int], items: list[Fetched]) -> bytes:
     """The raw bodies with rank, id and arrival, as one JSON document in ASCII."""
     stories = [
         {
             "rank": rank,
             "id": number,
-            "observed_at": (at or item.arrived_at).isoformat(),
+            "observed_at": item.fetched_at.isoformat(),
             "body": item.body.decode("utf-8", "surrogateescape"),
         }
         for rank, (number, item) in enumerate(zip(ids, items, strict=True), start=1)
@@ -170,8 +152,8 @@ def _records(entry: Any, page: Page) -> Iterator[Record]:
         "comments": fields.count(item, "descendants"),
     }
     observed_at = fields.moment(story, "observed_at") or page.fetched_at
-    yield _record("item", number, fields.unix_moment(item, "time"), described, page)
-    yield _record("snapshot", number, observed_at, measured, page)
+    yield record(page, "item", str(number), fields.unix_moment(item, "time"), described)
+    yield record(page, "snapshot", str(number), observed_at, measured)
 
 
 def _description(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,17 +163,3 @@ def _description(item: Mapping[str, Any]) -> dict[str, Any]:
         "author": fields.text(item, "by"),
         "type": fields.text(item, "type"),
     }
-
-
-def _record(
-    kind: str, number: int, event_at: datetime, payload: dict[str, Any], page: Page
-) -> Record:
-    values = {
-        "kind": kind,
-        "record_id": str(number),
-        "region": page.region,
-        "event_at": event_at,
-        "available_at": max(page.fetched_at, event_at) if kind == "snapshot" else page.fetched_at,
-        "payload": payload,
-    }
-    return Record("raw.records", values)

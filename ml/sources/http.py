@@ -6,37 +6,72 @@ travel in headers, and whatever is logged, raised or stored has them removed.
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 import httpx
+import pybreaker
 import tenacity
 
-from ml.exceptions import ProviderError, QuotaExceededError, SourceUnavailableError
+from ml.exceptions import (
+    ProviderError,
+    QuotaExceededError,
+    RateLimitedError,
+    SourceUnavailableError,
+)
 from ml.settings import Settings
+from ml.sources.quota import Meter, Quota
 
 log = logging.getLogger(__name__)
 
-USER_AGENT = "ytempire/0.1 (trend ingestion)"
+Expect = Literal["json", "xml", "html", "bytes"]
+
 WORLD_NOW_HEADER = "X-World-Now"
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 _DEADLINE_S = 60.0  # of one response, however slowly it drips
 _MAX_BYTES = 16 * 1024 * 1024
 _ATTEMPTS = 5
 _LONGEST_WAIT_S = 60.0  # a longer Retry-After is left to the scheduler, a worker must not sleep it
+_FIRST_TAG = re.compile(rb"<([A-Za-z][\w:.-]*)[\s>]")
 _SECRET_QUERY = re.compile(
     r"(?i)([?&](?:key|api_key|access_token|token|client_secret|password)=)[^&#\s]*"
 )
 _QUOTA_REASONS = frozenset({"quotaExceeded", "dailyLimitExceeded"})
 _RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "keyInvalid", "keyExpired", "accessNotConfigured"})
+
+
+def user_agent(settings: Settings) -> str:
+    """Who asks, with an address to complain to where one is set."""
+    contact = f"; {settings.contact}" if settings.contact else ""
+    return f"ytempire/0.1 (trend ingestion{contact})"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a provider wants to see of who asks.
+
+    Attributes:
+        headers: that carry secrets.
+        query: parameters that carry secrets, where the provider knows no header for them.
+        variable: environment variable to name when they are refused.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    variable: str = ""
+
+
+NO_CREDENTIALS = Credentials()
 
 
 @dataclass(frozen=True)
@@ -46,14 +81,17 @@ class Fetched:
     Attributes:
         request: method and URL with the secrets removed.
         body: unchanged; empty when `not_modified`.
-        etag: what to send as `etag` next time.
+        validators: headers to send next time, to get the answer only if it has changed.
+        fetched_at: when it arrived; in the simulated world, the moment that was asked about.
+        headers: of the answer, names in lower case.
     """
 
     request: str
     body: bytes
-    etag: str | None
+    validators: Mapping[str, str]
     not_modified: bool
-    arrived_at: datetime
+    fetched_at: datetime
+    headers: Mapping[str, str]
 
 
 class _FinalError(ProviderError):
@@ -61,14 +99,9 @@ class _FinalError(ProviderError):
 
 
 def is_world(settings: Settings, base_url: str) -> bool:
-    """Whether a base URL belongs to the simulated world, so that its data is synthetic."""
+    """Whether an address belongs to the simulated world, so that its data is synthetic."""
     world = (settings.world_url or "").rstrip("/")
     return bool(world) and (base_url.rstrip("/") + "/").startswith(world + "/")
-
-
-def observation_time(settings: Settings, base_url: str, end: datetime) -> datetime | None:
-    """The time to ask the simulated world about (the interval's end); None for a real provider."""
-    return end if is_world(settings, base_url) else None
 
 
 class HttpClient:
@@ -76,10 +109,13 @@ class HttpClient:
 
     Args:
         source: id of the source, for messages.
-        base_url: without a trailing slash; paths are appended to it.
-        settings: to recognise the simulated world.
-        credentials: headers that carry secrets.
-        key_variable: environment variable to name when the credentials are refused.
+        base_url: the provider's address, without a trailing slash; paths are appended to it.
+        settings: say whether the provider or something in its place is asked.
+        credentials: what to present.
+        breaker: makes the circuit breaker of a host.
+        meter: counts calls that have a `cost`.
+        min_interval_s: seconds between the starts of two requests.
+        at: the moment to ask the simulated world about; never sent to a real provider.
         sleep: what waits between attempts.
     """
 
@@ -89,22 +125,32 @@ class HttpClient:
         base_url: str,
         settings: Settings,
         *,
-        credentials: Mapping[str, str] | None = None,
-        key_variable: str = "",
+        credentials: Credentials = NO_CREDENTIALS,
+        breaker: Callable[[str], pybreaker.CircuitBreaker],
+        meter: Meter,
+        min_interval_s: float = 0.0,
+        at: datetime | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         # httpx logs whole URLs at INFO; a provider that wants its key there must not leak it.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         self.source = source
-        self.is_world = is_world(settings, base_url)
-        self._base_url = base_url.rstrip("/")
-        self._key_variable = key_variable
-        self._secrets = tuple(value for value in (credentials or {}).values() if value)
+        self._base_url = settings.provider_url(base_url).rstrip("/")
+        self.is_world = is_world(settings, self._base_url)
+        self._host = httpx.URL(base_url).host
+        self._credentials = credentials
+        self._secrets = _secrets(credentials)
+        self._breaker = breaker
+        self._meter = meter
+        self._at = at if self.is_world else None
         self._sleep = sleep
+        self._pace = _Pace(min_interval_s, sleep)
         self._client = httpx.Client(
-            headers={"User-Agent": USER_AGENT, **(credentials or {})},
+            headers={"User-Agent": user_agent(settings), **credentials.headers},
             timeout=_TIMEOUT,
-            follow_redirects=False,  # a redirect would carry the credentials to another host
+            # A redirect would carry the credentials to another host.
+            follow_redirects=not self._secrets,
+            max_redirects=5,
             trust_env=not self.is_world,  # a proxy cannot reach the loopback
         )
 
@@ -114,31 +160,76 @@ class HttpClient:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def get_json(
+    def get(
         self,
-        path: str,
+        path: str = "",
         params: Mapping[str, str | int] | None = None,
         *,
-        at: datetime | None = None,
-        etag: str | None = None,
+        expect: Expect = "json",
+        validators: Mapping[str, str] | None = None,
+        cost: tuple[Quota, int] | None = None,
     ) -> Fetched:
-        """Get a JSON document, retrying what may pass.
+        """Get a document, retrying what may pass.
 
         Args:
-            path: below the base URL.
+            path: below the base URL; none asks for the base URL itself.
             params: query parameters.
-            at: the moment to ask the simulated world about; never sent to a real provider.
-            etag: of an earlier answer; the result is `not_modified` if it still holds.
+            expect: the kind of document; one that is cut off is asked for again.
+            validators: of an earlier answer; the result is `not_modified` if it still holds.
+            cost: units of a quota that each attempt spends, booked before it.
 
         Raises:
             ProviderError: if it keeps failing (5xx, 429, timeout, broken or oversized answer).
             QuotaExceededError: if the provider's quota is used up.
             SourceUnavailableError: if it refuses the credentials or the request.
         """
-        headers = {"If-None-Match": etag} if etag else {}
-        if at is not None and self.is_world:
-            headers[WORLD_NOW_HEADER] = at.astimezone(UTC).isoformat()
-        url = httpx.URL(f"{self._base_url}/{path.lstrip('/')}", params=dict(params or {}))
+        url = self._url(path, params)
+        sent = self._client.build_request("GET", url, headers=self._headers(validators))
+        return self._send(sent, expect, cost)
+
+    def post(
+        self,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        *,
+        content: Any = None,
+        form: Mapping[str, str] | None = None,
+        basic: tuple[str, str] | None = None,
+        cost: tuple[Quota, int] | None = None,
+    ) -> Fetched:
+        """Post JSON (`content`) or a form and get JSON, as `get` does.
+
+        Args:
+            path: below the base URL.
+            params: query parameters.
+            content: JSON to send.
+            form: fields to send.
+            basic: user and password for HTTP basic authentication.
+            cost: as for `get`.
+        """
+        headers = self._headers(None)
+        if basic is not None:
+            headers["Authorization"] = _basic(*basic)
+        request = self._client.build_request(
+            "POST", self._url(path, params), json=content, data=form, headers=headers
+        )
+        return self._send(request, "json", cost)
+
+    def _url(self, path: str, params: Mapping[str, str | int] | None) -> httpx.URL:
+        url = f"{self._base_url}/{path.lstrip('/')}" if path else self._base_url
+        query = {**(params or {}), **self._credentials.query}
+        return httpx.URL(url, params=query) if query else httpx.URL(url)
+
+    def _headers(self, validators: Mapping[str, str] | None) -> dict[str, str]:
+        asked = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
+        headers = {asked[name]: value for name, value in (validators or {}).items()}
+        if self._at is not None:
+            headers[WORLD_NOW_HEADER] = self._at.astimezone(UTC).isoformat()
+        return headers
+
+    def _send(
+        self, request: httpx.Request, expect: Expect, cost: tuple[Quota, int] | None
+    ) -> Fetched:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
             wait=_wait,
@@ -147,13 +238,33 @@ class HttpClient:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._get_once, url, headers)
+        return retrying(self._attempt, request, expect, cost)
 
-    def _get_once(self, url: httpx.URL, headers: dict[str, str]) -> Fetched:
-        request = self.redact(f"GET {url}")
+    def _attempt(
+        self, request: httpx.Request, expect: Expect, cost: tuple[Quota, int] | None
+    ) -> Fetched:
+        self._pace.wait()
+        breaker = self._breaker(self._host)
         try:
-            with self._client.stream("GET", url, headers=headers) as response:
+            if cost is not None:
+                self._meter.spend(*cost, self._at)
+            fetched: Fetched = breaker.call(self._send_once, request, expect)
+        except pybreaker.CircuitBreakerError:
+            raise _FinalError(
+                f"{self.source}: {self._host} kept failing and is left alone for a while;"
+                " retry later",
+                retry_after_s=float(breaker.reset_timeout),
+            ) from None
+        return fetched
+
+    def _send_once(self, sent: httpx.Request, expect: Expect) -> Fetched:
+        request = self.redact(f"{sent.method} {sent.url}")
+        try:
+            response = self._client.send(sent, stream=True)
+            try:
                 body = b"".join(_limited(response))
+            finally:
+                response.close()
         except httpx.HTTPError as error:
             # `from None`: what httpx raises holds the request, with its credentials.
             detail = self.redact(str(error)) or "no detail"
@@ -163,14 +274,22 @@ class HttpClient:
             ) from None
         if response.status_code not in (200, 304):
             self._refuse(response, body, request)
-        if response.status_code == 200:
-            _check_complete(body, self.source, request)
+        if response.status_code == 200 and not is_whole(body, expect):
+            raise ProviderError(
+                f"{self.source}: truncated or no {expect} ({len(body)} bytes) on {request};"
+                " retry later"
+            )
         return Fetched(
             request=request,
             body=body,
-            etag=response.headers.get("ETag"),
+            validators={
+                name: response.headers[name]
+                for name in ("etag", "last-modified")
+                if name in response.headers
+            },
             not_modified=response.status_code == 304,
-            arrived_at=datetime.now(UTC),
+            fetched_at=self._at or datetime.now(UTC),
+            headers={name.lower(): value for name, value in response.headers.items()},
         )
 
     def _refuse(self, response: httpx.Response, body: bytes, request: str) -> NoReturn:
@@ -180,12 +299,14 @@ class HttpClient:
         what = self.redact(what)
         if reasons & _QUOTA_REASONS:
             raise QuotaExceededError(f"{what}; wait for the quota to reset or ask for a higher one")
-        if status >= 500 or status in (408, 429) or reasons & _RATE_REASONS:
-            raise ProviderError(
-                f"{what}; retry later", retry_after_s=_retry_after(response.headers)
-            )
+        wait = _retry_after(response.headers)
+        if status == 429 or reasons & _RATE_REASONS:
+            raise RateLimitedError(f"{what}; retry later", retry_after_s=wait)
+        if status >= 500 or status == 408:
+            raise ProviderError(f"{what}; retry later", retry_after_s=wait)
         if status in (401, 403) or reasons & _KEY_REASONS:
-            fix = f"check {self._key_variable}" if self._key_variable else "it refuses access"
+            variable = self._credentials.variable
+            fix = f"check {variable}" if variable else "it refuses access"
             raise SourceUnavailableError(f"{what}; {fix}")
         raise SourceUnavailableError(f"{what}; it refuses the request: check the source's settings")
 
@@ -216,18 +337,50 @@ def _limited(response: httpx.Response) -> Iterator[bytes]:
         yield piece
 
 
-def _check_complete(body: bytes, source: str, request: str) -> None:
-    """Refuse a body that is cut off, which a proxy can do without breaking the connection.
+def is_whole(body: bytes, expect: Expect) -> bool:
+    """Whether a body is not cut off, which a proxy can do without breaking the connection."""
+    if expect == "bytes":
+        return True
+    if expect == "json":
+        try:
+            json.loads(body)
+        except (ValueError, RecursionError):
+            return False
+        return True
+    # The end of a document is that of its first element.
+    root = _FIRST_TAG.search(body)
+    return root is not None and body.rstrip().endswith(b"</" + root[1] + b">")
 
-    Raises:
-        ProviderError: if the body is not a JSON document.
-    """
-    try:
-        json.loads(body)
-    except (ValueError, RecursionError):
-        raise ProviderError(
-            f"{source}: truncated or no JSON ({len(body)} bytes) on {request}; retry later"
-        ) from None
+
+def _secrets(credentials: Credentials) -> tuple[str, ...]:
+    """What must never be seen: the values, and the token behind `Bearer`."""
+    given = [*credentials.headers.values(), *credentials.query.values()]
+    values = [part for value in given for part in (value, value.split(" ")[-1])]
+    return tuple(sorted({value for value in values if value}, key=len, reverse=True))
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+class _Pace:
+    """Starts requests at least `interval_s` apart, over all threads of a client."""
+
+    def __init__(self, interval_s: float, sleep: Callable[[float], None]) -> None:
+        self._interval_s = interval_s
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def wait(self) -> None:
+        if not self._interval_s:
+            return
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._next)
+            self._next = start + self._interval_s
+        if start > now:
+            self._sleep(start - now)
 
 
 def _reasons(body: bytes) -> set[str]:

@@ -19,90 +19,86 @@ from urllib.parse import parse_qs
 from ml.exceptions import RecordError
 from ml.settings import Settings
 from ml.sources import fields
-from ml.sources.base import Availability, Interval, Page, Record, Rejected
-from ml.sources.cursors import latest_end
-from ml.sources.http import HttpClient, is_world, observation_time
+from ml.sources.access import Access
+from ml.sources.base import Availability, Interval, Page, Record, Rejected, Source, SourceSpec
+from ml.sources.http import Credentials, HttpClient
+from ml.sources.quota import Level, Quota
 
 PARTS = "snippet,contentDetails,statistics,status"
 PAGE_SIZE = 50
 MAX_VIDEOS = 200  # the provider's own end of the chart
-UNITS_PER_PAGE = 1
-DAILY_UNITS = 10_000
+UNITS = Quota("youtube", per_day=10_000, unit="units", zone="America/Los_Angeles")
 
 
-class YouTubeSource:
+class YouTubeSource(Source):
     """Yields `raw.youtube_videos` rows, one per region, listed video and observation."""
 
-    id = "youtube"
-    family = "youtube"
+    spec = SourceSpec(
+        id="youtube",
+        family="youtube",
+        title="YouTube charts",
+        docs=("https://developers.google.com/youtube/v3/docs/videos/list (2026-01)",),
+        kinds=(),
+        base_url="https://www.googleapis.com/youtube/v3",
+        credentials=("youtube_api_key",),
+        quotas=(UNITS,),
+        params={"regions": "youtube_regions"},
+    )
 
     def __init__(self, settings: Settings, *, max_videos: int = MAX_VIDEOS) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self._regions = settings.youtube_regions
         self._pages = -(-min(max_videos, MAX_VIDEOS) // PAGE_SIZE)
-        self.is_synthetic = is_world(settings, settings.youtube_base_url)
-        # The provider only knows the chart of this moment; the world knows that of any moment.
-        self.replayable = self.is_synthetic
-
-    @property
-    def quota(self) -> dict[str, Any]:
-        """What the provider grants a day and what one interval costs at most."""
-        cost = UNITS_PER_PAGE * self._pages * len(self._regions)
-        return {"unit": "units", "per_day": DAILY_UNITS, "per_interval": cost}
 
     def availability(self) -> Availability:
         """Whether there is a key and a region."""
-        if self._settings.youtube_api_key is None:
-            return Availability(False, "set YOUTUBE_API_KEY")
         if not self._regions:
             return Availability(False, 'set YOUTUBE_REGIONS, for example ["US"]')
-        return Availability(True)
+        return super().availability()
 
-    def fetch(self, interval: Interval, cursor: Mapping[str, Any] | None) -> Iterator[Page]:  # noqa: ARG002
-        """Yield the pages of every region's chart; a chart has no increments, so no cursor.
+    def levels(self) -> tuple[Level, ...]:
+        """All regions, or the first half of them, or the first alone."""
+        counts = dict.fromkeys((len(self._regions), -(-len(self._regions) // 2), 1))
+        return tuple(
+            Level(f"regions={count}", {UNITS.pool: self._pages * count}) for count in counts
+        )
 
-        Raises:
-            ProviderError: when the provider keeps failing.
-            SourceUnavailableError: when there is no valid key, or a region is refused.
-            QuotaExceededError: when the quota is used up.
-        """
-        settings = self._settings
-        key = settings.require("youtube_api_key")
+    def fetch(
+        self, interval: Interval, cursor: Mapping[str, Any] | None, access: Access
+    ) -> Iterator[Page]:
+        """Yield the pages of every region's chart; a chart has no increments, so no cursor."""
+        key = self.settings.require_credential("youtube_api_key")
+        credentials = Credentials({"X-Goog-Api-Key": key}, variable="YOUTUBE_API_KEY")
         number = 0
-        with HttpClient(
-            self.id,
-            settings.youtube_base_url,
-            settings,
-            credentials={"X-Goog-Api-Key": key},
-            key_variable="YOUTUBE_API_KEY",
-        ) as http:
-            for region in self._regions:
-                for page in self._chart(http, interval, region, number):
+        with access.client(self, credentials=credentials) as http:
+            for region in self._regions[: self._wanted(access.level)]:
+                for page in self._chart(http, region, number):
                     yield page
                     number += 1
 
-    def _chart(
-        self, http: HttpClient, interval: Interval, region: str, number: int
-    ) -> Iterator[Page]:
+    def _wanted(self, level: Level) -> int:
+        costs = {each.name: each.costs[UNITS.pool] // self._pages for each in self.levels()}
+        return costs.get(level.name, len(self._regions))
+
+    def _chart(self, http: HttpClient, region: str, number: int) -> Iterator[Page]:
         """The pages of one region.
 
         The rank of a page's first video is kept as the fragment `#rank=51` of the request (a
         fragment is never sent): page tokens are opaque, and the body does not say it.
         """
-        at = observation_time(self._settings, self._settings.youtube_base_url, interval.end)
         params: dict[str, str | int] = {
             "part": PARTS, "chart": "mostPopular", "regionCode": region, "maxResults": PAGE_SIZE,
         }  # fmt: skip
         rank = 1
         for page_number in range(number, number + self._pages):
-            fetched = http.get_json("videos", params, at=at)
+            fetched = http.get("videos", params, cost=(UNITS, 1))
             yield Page(
                 stream="chart",
                 region=region,
                 number=page_number,
                 body=fetched.body,
                 request=f"{fetched.request}#rank={rank}",
-                fetched_at=at or fetched.arrived_at,
+                fetched_at=fetched.fetched_at,
             )
             items, token = _outline(fetched.body)
             if not token or token == params.get("pageToken"):
@@ -125,12 +121,6 @@ class YouTubeSource:
                 yield Record("raw.youtube_videos", _row(item, page, first + position))
             except RecordError as error:
                 yield fields.rejected("video", error, item, position)
-
-    def next_cursor(
-        self, interval: Interval, cursor: Mapping[str, Any] | None
-    ) -> Mapping[str, Any]:
-        """The end of the latest interval loaded; a backfill does not move it back."""
-        return latest_end(interval, cursor)
 
 
 def _outline(body: bytes) -> tuple[int, str | None]:

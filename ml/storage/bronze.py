@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from ml.sources.base import Interval, Page
 from ml.storage.objects import ObjectStore
 
 _MANIFEST = "manifest.json"
+_INTERVAL_START = re.compile(r"/interval=(\d{8}T\d{6}Z)_")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -75,6 +76,31 @@ class Bronze:
             return None
         return [_decode(entry["key"], self._verified(entry)) for entry in manifest["objects"]]
 
+    def read_page(self, key: str) -> StoredPage:
+        """One page by its object.
+
+        Raises:
+            FileNotFoundError: if it is not there.
+        """
+        return _decode(key, self._store.get_bytes(self._bucket, key))
+
+    def complete_intervals(self, source: str, start: datetime, end: datetime) -> list[str]:
+        """Prefixes of the complete intervals of a source that start in `[start, end)`, by time."""
+        first, last = start.astimezone(UTC), end.astimezone(UTC)
+        found = []
+        for day in range((last - first).days + 2):
+            date = (first + timedelta(days=day)).date()
+            for key in self._store.list_keys(
+                self._bucket, f"{_source_prefix(source)}/date={date}/"
+            ):
+                begun = _INTERVAL_START.search(key)
+                if begun is None or not key.endswith(f"/{_MANIFEST}"):
+                    continue
+                moment = datetime.strptime(begun[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+                if first <= moment < last:
+                    found.append(key.removesuffix(f"/{_MANIFEST}"))
+        return found
+
     def _verified(self, entry: Mapping[str, Any]) -> bytes:
         body = self._store.get_bytes(self._bucket, entry["key"])
         if hashlib.sha256(body).hexdigest() != entry["sha256"]:
@@ -116,9 +142,13 @@ def interval_prefix(source: str, interval: Interval, run_id: str) -> str:
     """Where the pages of one run for one interval lie."""
     start, end = interval.start.astimezone(UTC), interval.end.astimezone(UTC)
     return (
-        f"raw/source={_safe(source)}/date={start:%Y-%m-%d}"
+        f"{_source_prefix(source)}/date={start:%Y-%m-%d}"
         f"/interval={start:%Y%m%dT%H%M%SZ}_{end:%Y%m%dT%H%M%SZ}/run={_safe(run_id)}"
     )
+
+
+def _source_prefix(source: str) -> str:
+    return f"raw/source={_safe(source)}"
 
 
 def archive_key(format_name: str, sha256: str, name: str) -> str:
@@ -146,6 +176,7 @@ def _encode(item: StoredPage) -> bytes:
         "number": page.number,
         "request": page.request,
         "fetched_at": page.fetched_at.astimezone(UTC).isoformat(),
+        "validators": dict(page.validators),
         "is_synthetic": item.is_synthetic,
         "body_encoding": encoding,
         "body": body,
@@ -164,5 +195,6 @@ def _decode(key: str, data: bytes) -> StoredPage:
         body=body,
         request=content["request"],
         fetched_at=datetime.fromisoformat(content["fetched_at"]),
+        validators=content.get("validators", {}),
     )
     return StoredPage(key, page, content["is_synthetic"])

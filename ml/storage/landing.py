@@ -10,17 +10,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from ml.exceptions import SourceUnavailableError
+from ml.exceptions import (
+    ProviderError,
+    QuotaExceededError,
+    ServiceUnavailableError,
+    YtempireError,
+)
+from ml.settings import get_settings
+from ml.sources.access import Access
 from ml.sources.archives import discover_archives
 from ml.sources.base import Interval, Page, Rejected, Source, Table
+from ml.sources.catalog import family
+from ml.sources.quota import FULL, Choice, Level, Meter, choose_level, exceeded
 from ml.storage import postgres, raw
 from ml.storage.bronze import Bronze, StoredPage, interval_prefix
 from ml.storage.imports import ImportResult, find_archives, import_archive
+from ml.storage.quotas import LedgerMeter, shared_breaker
 
 __all__ = [
     "ImportResult",
@@ -29,11 +40,13 @@ __all__ = [
     "find_archives",
     "import_archive",
     "land",
+    "land_family",
 ]
 
 log = logging.getLogger(__name__)
 
 _STREAM = "interval"
+Status = Literal["landed", "empty"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,10 @@ class LandingResult:
     """What landed of one interval.
 
     Attributes:
+        source: its id.
+        interval: what was asked for.
+        status: `empty` if the source could not be asked; `reason` says why.
+        level: how complete the fetch was to be.
         rows: different rows of the interval.
         rejected: items that became dead letters.
         pages: raw pages.
@@ -48,11 +65,69 @@ class LandingResult:
         rows_new: rows that were inserted or replaced an earlier observation.
     """
 
-    rows: int
-    rejected: int
-    pages: int
-    bronze_keys: tuple[str, ...]
-    rows_new: int
+    source: str
+    interval: Interval
+    status: Status = "landed"
+    reason: str = ""
+    level: str = FULL.name
+    rows: int = 0
+    rejected: int = 0
+    pages: int = 0
+    bronze_keys: tuple[str, ...] = ()
+    rows_new: int = 0
+
+    def summary(self) -> dict[str, Any]:
+        """The result without its objects, as an asset event shows it."""
+        times = {"start": self.interval.start.isoformat(), "end": self.interval.end.isoformat()}
+        shown = ("source", "status", "reason", "level", "rows", "rejected", "rows_new")
+        return times | {name: getattr(self, name) for name in shown}
+
+
+def land_family(
+    name: str,
+    intervals: Sequence[Interval],
+    *,
+    run_id: str,
+    changes: Mapping[str, Any] | None = None,
+    dry_run: bool = False,
+) -> list[LandingResult]:
+    """Land intervals of every source of a family.
+
+    A source that cannot be used, or that only knows the present, gives empty results that say so.
+    Sources do not hold each other up: all are tried before the first failure is raised, and what
+    has landed is not fetched again by the next attempt of the same run.
+
+    Args:
+        name: of the family.
+        intervals: what to land, oldest first.
+        run_id: of the run; the same run fetches an interval once.
+        changes: settings that the run overrides, for example other regions.
+        dry_run: fetch and parse, and keep nothing.
+
+    Raises:
+        ProviderError: if a provider kept failing.
+        QuotaExceededError: if a quota is used up.
+        ServiceUnavailableError: when our own database or object storage does not answer.
+    """
+    settings = get_settings()
+    if changes:
+        settings = settings.model_copy(update=dict(changes))
+    results: list[LandingResult] = []
+    failures: list[YtempireError] = []
+    for source in family(name, settings):
+        for interval in intervals:
+            try:
+                step = preview if dry_run else land
+                results.append(step(source, interval, run_id=run_id))
+            except ServiceUnavailableError:
+                raise
+            except (ProviderError, QuotaExceededError) as error:
+                log.warning("%s", error)
+                failures.append(error)
+                break  # the later intervals of this source would only fail too
+    if failures:
+        raise failures[0]
+    return results
 
 
 def land(source: Source, interval: Interval, *, run_id: str) -> LandingResult:
@@ -61,41 +136,115 @@ def land(source: Source, interval: Interval, *, run_id: str) -> LandingResult:
     A run whose pages are complete in bronze is loaded from there and not fetched again.
 
     Raises:
-        SourceUnavailableError: if the source cannot be used as configured.
         ProviderError: when the provider keeps failing; nothing is loaded then.
+        SourceUnavailableError: when it refuses the credentials; nothing is loaded then.
         QuotaExceededError: when its quota is used up; nothing is loaded then.
         ServiceUnavailableError: when our own database or object storage does not answer.
     """
     bronze = Bronze()
     prefix = interval_prefix(source.id, interval, run_id)
-    pages = bronze.read_interval(prefix)
+    pages, level = bronze.read_interval(prefix), FULL
     if pages is None:
-        pages = bronze.write_interval(prefix, _fetch(source, interval))
+        if reason := _cannot_ask(source, interval):
+            return LandingResult(source.id, interval, "empty", reason)
+        with LedgerMeter() as meter:
+            choice = _choose(source, interval, meter)
+            if not _is_due(interval, choice.every):
+                reason = f"quota: every {choice.every}. interval only"
+                return LandingResult(source.id, interval, "empty", reason)
+            level = choice.level
+            pages = bronze.write_interval(prefix, _fetch(source, interval, meter, level))
     with postgres.transaction() as conn:
         # A holder that hangs is ended, and who waits for it fails and is tried again.
         conn.execute("set local idle_in_transaction_session_timeout = '60s'")
         conn.execute("set local lock_timeout = '90s'")
         raw.lock(conn, f"land|{source.id}")
-        result = _load_pages(conn, source, pages)
-        _move_cursor(conn, source, interval)
+        loaded = load_pages(conn, source, pages)
+        _move_cursor(conn, source, interval, pages)
+    result = LandingResult(source.id, interval, level=level.name, **vars(loaded))
     log.info(
         "%s: %s rows, %s rejected, %s pages", source.id, result.rows, result.rejected, len(pages)
     )
     return result
 
 
-def _fetch(source: Source, interval: Interval) -> Iterator[Page]:
+def preview(source: Source, interval: Interval, *, run_id: str) -> LandingResult:  # noqa: ARG001
+    """Fetch and parse an interval and keep nothing but what it cost."""
+    if reason := _cannot_ask(source, interval):
+        return LandingResult(source.id, interval, "empty", reason)
+    with LedgerMeter() as meter:
+        level = _choose(source, interval, meter).level
+        pages = list(_fetch(source, interval, meter, level))
+    found = [item for page in pages for item in source.parse(page)]
+    rejected = sum(isinstance(item, Rejected) for item in found)
+    return LandingResult(
+        source.id, interval, level=level.name, pages=len(pages),
+        rows=len(found) - rejected, rejected=rejected,
+    )  # fmt: skip
+
+
+def _cannot_ask(source: Source, interval: Interval) -> str:
+    """Why there is nothing to ask, empty if there is."""
     availability = source.availability()
     if not availability.available:
-        raise SourceUnavailableError(f"{source.id}: {availability.reason}")
+        return availability.reason
+    age = datetime.now(UTC) - interval.end
+    if not source.replayable and age > max(interval.end - interval.start, _PRESENT):
+        return "the provider only knows the present"
+    return ""
+
+
+_PRESENT = timedelta(hours=1)
+
+
+def _choose(source: Source, interval: Interval, meter: Meter) -> Choice:
+    """How much of the interval the quotas can pay for, spread over the rest of the day.
+
+    Raises:
+        QuotaExceededError: if not even the source's last resort.
+    """
+    at = interval.end if source.settings.uses_world else datetime.now(UTC)
+    left = {quota.pool: meter.left(quota, at) for quota in source.spec.quotas}
+    length = interval.end - interval.start
+    intervals = [-(-(quota.resets_at(at) - at) // length) for quota in source.spec.quotas]
+    choice = choose_level(source.levels(), left, max([1, *intervals]))
+    if choice is not None:
+        return choice
+    quota = min(source.spec.quotas, key=lambda each: left[each.pool])
+    cost = source.levels()[-1].costs.get(quota.pool, 0)
+    raise exceeded(quota, cost, left[quota.pool], at)
+
+
+def _is_due(interval: Interval, every: int) -> bool:
+    length = interval.end - interval.start
+    return int(interval.start.timestamp() // length.total_seconds()) % every == 0
+
+
+def _fetch(source: Source, interval: Interval, meter: Meter, level: Level) -> Iterator[Page]:
     with postgres.transaction() as conn:
         cursor = _cursor(conn, source)
-    yield from source.fetch(interval, cursor)
+    settings = source.settings
+    access = Access(
+        settings, meter=meter, breaker=shared_breaker(settings), level=level, at=interval.end
+    )
+    yield from source.fetch(interval, cursor, access)
 
 
-def _load_pages(
+@dataclass(frozen=True)
+class PagesLoaded:
+    """What loading pages did; the fields are those of `LandingResult`."""
+
+    rows: int
+    rejected: int
+    pages: int
+    bronze_keys: tuple[str, ...]
+    rows_new: int
+
+
+def load_pages(
     conn: psycopg.Connection, source: Source, pages: Sequence[StoredPage]
-) -> LandingResult:
+) -> PagesLoaded:
+    """Parse pages and merge their rows; what does not parse becomes dead letters."""
     by_table: dict[Table, list[dict[str, Any]]] = {}
     letters: list[raw.DeadLetter] = []
     for item in pages:
@@ -109,7 +258,7 @@ def _load_pages(
     dead = raw.DeadLetters(conn, source.id)
     dead.add(letters)
     dead.finish()
-    return LandingResult(
+    return PagesLoaded(
         rows=sum(loaded.rows for loaded in done),
         rejected=len(letters),
         pages=len(pages),
@@ -139,8 +288,10 @@ def _cursor(conn: psycopg.Connection, source: Source) -> Mapping[str, Any] | Non
     return row[0] if row else None
 
 
-def _move_cursor(conn: psycopg.Connection, source: Source, interval: Interval) -> None:
-    cursor = source.next_cursor(interval, _cursor(conn, source))
+def _move_cursor(
+    conn: psycopg.Connection, source: Source, interval: Interval, pages: Sequence[StoredPage]
+) -> None:
+    cursor = source.next_cursor(interval, _cursor(conn, source), [item.page for item in pages])
     conn.execute(
         "insert into ops.cursors (source, stream, cursor) values (%s, %s, %s)"
         " on conflict (source, stream) do update set cursor = excluded.cursor, updated_at = now()",

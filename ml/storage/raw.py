@@ -27,7 +27,9 @@ _WRITE_DEAD = """
         %(source)s, kind, reason, payload, bronze_key, position
     from load_dead_letters
     order by 1
-    on conflict do nothing
+    on conflict (dead_letter_id) do update
+        set status = 'open', reason = excluded.reason, payload = excluded.payload
+        where ops.dead_letters.status = 'replayed'
 """
 # Enough to sort a country's year of charts in memory, and little beside the server's own share.
 _WORK_MEM = "128MB"

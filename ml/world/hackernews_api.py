@@ -24,8 +24,8 @@ _UPDATED = 60
 
 
 def router(world: World) -> APIRouter:
-    """The routes below `/hn/v0`."""
-    routes = APIRouter(prefix="/hn/v0")
+    """The routes below `/hacker-news.firebaseio.com/v0`."""
+    routes = APIRouter(prefix="/hacker-news.firebaseio.com/v0")
 
     @routes.get("/item/{number}.json")
     async def item(request: Request, number: str) -> Response:

@@ -26,13 +26,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the server.
 
     Raises:
-        ConfigurationError: if there is no YOUTUBE_API_KEY for clients to present.
+        ConfigurationError: if there is no YTEMPIRE_WORLD_KEY for clients to present.
     """
     settings = settings or get_settings()
     world = World(
         seed=settings.world_seed,
         clock=WorldClock(settings.world_start, settings.world_speed),
-        api_key=settings.require("youtube_api_key"),
+        api_key=settings.require("world_key"),
         plan=FaultPlan(settings.world_seed, parse_plan(settings.world_faults)),
         daily_quota=settings.world_daily_quota,
         spent={},

@@ -57,8 +57,8 @@ class Listing:
 
 
 def router(world: World) -> APIRouter:
-    """The routes below `/youtube/v3`."""
-    routes = APIRouter(prefix="/youtube/v3")
+    """The routes below `/www.googleapis.com/youtube/v3`."""
+    routes = APIRouter(prefix="/www.googleapis.com/youtube/v3")
 
     @routes.get("/videos")
     async def videos(request: Request) -> Response:

@@ -136,7 +136,8 @@ def airflow(
     shutil.copytree(_DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT_ROOT / "dags" / "content" / "generate_video.py", dags)
     environment = _environment(state, storage, services["worker"]["environment"], dags)
-    bootstrap.migrate_airflow(state, storage)
+    with bootstrap.migrating_airflow(state, storage):
+        pass
     processes = Processes(tmp_path, environment)
     try:
         port = str(state.ports["airflow"])

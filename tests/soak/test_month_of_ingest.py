@@ -20,6 +20,7 @@ import pytest
 from ml.airflow_client import AirflowClient
 from ml.runtime.memory import PeakMemory
 from ml.runtime.state import State
+from ml.sources.access import Access
 from ml.sources.base import Interval, Record
 from ml.sources.catalog import get_source
 from ml.storage.postgres import connect
@@ -63,7 +64,7 @@ def test_a_month_with_failing_providers_comes_out_exact(faulty_world):
 
 
 def _plan_faults(settings, plan):
-    key = settings.youtube_api_key.get_secret_value()
+    key = settings.world_key.get_secret_value()
     response = httpx.put(
         f"{settings.world_url}/admin/faults",
         content=plan,
@@ -91,7 +92,7 @@ def _expected(source):
     keys = set()
     for day in range(_DAYS):
         interval = Interval(_START + timedelta(days=day), _START + timedelta(days=day + 1))
-        for page in subject.fetch(interval, None):
+        for page in subject.fetch(interval, None, Access(subject.settings, at=interval.end)):
             for item in subject.parse(page):
                 assert isinstance(item, Record)
                 names = (

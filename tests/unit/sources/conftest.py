@@ -5,20 +5,24 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pybreaker
 import pytest
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 from ml.settings import Settings
-from ml.sources.base import Interval
+from ml.sources.access import Access, new_breaker
+from ml.sources.base import Interval, Page, Source
+from ml.sources.quota import FULL, Level
 from ml.world.server import create_app
 
 KEY = "test-key-1234567890"
@@ -42,9 +46,7 @@ class LiveWorld:
 def world_settings(url: str, **changes: object) -> Settings:
     values: dict[str, object] = {
         "world_url": url,
-        "youtube_base_url": f"{url}/youtube/v3",
-        "hackernews_base_url": f"{url}/hn/v0",
-        "youtube_api_key": SecretStr(KEY),
+        "world_key": SecretStr(KEY),
         "youtube_regions": ("US", "IN"),
         "world_seed": 7,
         "world_faults": "",
@@ -85,6 +87,25 @@ def world(_server: str, tmp_path: Path) -> LiveWorld:
     live = LiveWorld(_server, world_settings(_server, state_dir=tmp_path))
     live.set_faults("")
     return live
+
+
+def fetch(
+    source: Source, interval: Interval, cursor: Mapping[str, Any] | None = None, level: Level = FULL
+) -> list[Page]:
+    """All pages of an interval, from a world that is asked about its end."""
+    access = Access(source.settings, level=level, at=interval.end, breaker=own_breaker())
+    return list(source.fetch(interval, cursor, access))
+
+
+def own_breaker() -> Callable[[str], pybreaker.CircuitBreaker]:
+    """Breakers of one fetch: a test that provokes failures does not trip those of the next."""
+    storages: dict[str, pybreaker.CircuitMemoryStorage] = {}
+
+    def breaker(host: str) -> pybreaker.CircuitBreaker:
+        closed = pybreaker.STATE_CLOSED
+        return new_breaker(host, storages.setdefault(host, pybreaker.CircuitMemoryStorage(closed)))
+
+    return breaker
 
 
 @pytest.fixture

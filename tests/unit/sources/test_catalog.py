@@ -13,13 +13,13 @@ from .conftest import world_settings
 
 
 def test_every_source_is_listed_with_its_state() -> None:
-    listed = list_sources(world_settings("http://127.0.0.1:1", youtube_api_key=None))
+    listed = list_sources(world_settings("http://127.0.0.1:1", world_key=None))
     by_id = {row["id"]: row for row in listed}
     assert all(set(row) == {"id", "family", "available", "reason", "quota"} for row in listed)
     assert by_id["hackernews"]["available"]
     assert not by_id["youtube"]["available"]
     assert "YOUTUBE_API_KEY" in by_id["youtube"]["reason"]
-    assert by_id["youtube"]["quota"]["per_interval"] == 8
+    assert by_id["youtube"]["quota"][0]["per_interval"] == 8
     json.dumps(listed)
 
 
@@ -32,7 +32,7 @@ def test_unknown_source_names_those_there_are() -> None:
 def test_backfill_does_not_move_the_cursor_back(source_id: str, day: Interval) -> None:
     source = get_source(source_id, world_settings("http://127.0.0.1:1"))
     earlier = Interval(day.start - timedelta(days=9), day.start - timedelta(days=8))
-    cursor = source.next_cursor(day, None)
+    cursor = source.next_cursor(day, None, [])
     assert cursor == {"interval_end": "2026-01-11T00:00:00+00:00"}
-    assert source.next_cursor(earlier, cursor) == cursor
-    assert source.next_cursor(earlier, None) != cursor
+    assert source.next_cursor(earlier, cursor, []) == cursor
+    assert source.next_cursor(earlier, None, []) != cursor

@@ -13,7 +13,7 @@ from ml.exceptions import ProviderError
 from ml.sources.base import Interval, Page, Record, Rejected
 from ml.sources.hackernews import HackerNewsSource
 
-from .conftest import LiveWorld, world_settings
+from .conftest import LiveWorld, fetch, world_settings
 from .test_youtube import ANY_JSON
 
 SOURCE = HackerNewsSource(world_settings("http://127.0.0.1:1"))
@@ -35,7 +35,7 @@ def bundle(*bodies: str, number: int = 8863) -> Page:
 
 def test_each_top_story_gives_an_item_and_a_snapshot(world: LiveWorld, day: Interval) -> None:
     source = HackerNewsSource(world.settings)
-    pages = list(source.fetch(day, None))
+    pages = fetch(source, day)
     found = [row for page in pages for row in source.parse(page)]
     records = [row.values for row in found if isinstance(row, Record)]
     items = [v for v in records if v["kind"] == "item"]
@@ -54,10 +54,10 @@ def test_each_top_story_gives_an_item_and_a_snapshot(world: LiveWorld, day: Inte
 
 
 def test_bundle_keeps_the_raw_bodies_unchanged(world: LiveWorld, day: Interval) -> None:
-    _, stories = HackerNewsSource(world.settings, stories=3).fetch(day, None)
+    _, stories = fetch(HackerNewsSource(world.settings, stories=3), day)
     for entry in json.loads(stories.body)["stories"]:
         raw = httpx.get(
-            f"{world.url}/hn/v0/item/{entry['id']}.json",
+            f"{world.url}/hacker-news.firebaseio.com/v0/item/{entry['id']}.json",
             headers={"X-World-Now": day.end.isoformat()},
             trust_env=False,
         ).content
@@ -66,21 +66,21 @@ def test_bundle_keeps_the_raw_bodies_unchanged(world: LiveWorld, day: Interval) 
 
 def test_failures_on_the_way_change_nothing(world: LiveWorld, day: Interval) -> None:
     source = HackerNewsSource(world.settings, stories=12)
-    clean = list(source.fetch(day, None))
+    clean = fetch(source, day)
     world.set_faults("429;times=1;retry_after=0, cut;times=2;p=0.5")
-    assert list(source.fetch(day, None)) == clean
+    assert fetch(source, day) == clean
 
 
 def test_an_item_that_keeps_failing_stops_the_fetch(world: LiveWorld, day: Interval) -> None:
     world.set_faults("429;retry_after=0;path=/item/")
     with pytest.raises(ProviderError):
-        list(HackerNewsSource(world.settings, stories=2).fetch(day, None))
+        fetch(HackerNewsSource(world.settings, stories=2), day)
 
 
 def test_malformed_items_become_dead_letters(world: LiveWorld, day: Interval) -> None:
     world.set_faults("malformed;path=/item/")
     source = HackerNewsSource(world.settings, stories=10)
-    found = [row for page in source.fetch(day, None) for row in source.parse(page)]
+    found = [row for page in fetch(source, day) for row in source.parse(page)]
     assert len(found) == 10
     assert all(isinstance(row, Rejected) for row in found)
 

@@ -13,7 +13,7 @@ from ml.exceptions import SourceUnavailableError
 from ml.sources.base import Interval, Page, Record, Rejected
 from ml.sources.youtube import YouTubeSource
 
-from .conftest import KEY, LiveWorld, world_settings
+from .conftest import KEY, LiveWorld, fetch, world_settings
 
 SOURCE = YouTubeSource(world_settings("http://127.0.0.1:1"))
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)
@@ -49,7 +49,7 @@ def rows(source: YouTubeSource, pages: list[Page]) -> Iterator[Record | Rejected
 
 def test_chart_of_every_region_is_complete_and_in_order(world: LiveWorld, day: Interval) -> None:
     source = YouTubeSource(world.settings)
-    pages = list(source.fetch(day, None))
+    pages = fetch(source, day)
     found = list(rows(source, pages))
     assert [p.number for p in pages] == list(range(8))
     assert not [r for r in found if isinstance(r, Rejected)]
@@ -63,12 +63,12 @@ def test_chart_of_every_region_is_complete_and_in_order(world: LiveWorld, day: I
 
 def test_same_interval_gives_the_same_pages(world: LiveWorld, day: Interval) -> None:
     source = YouTubeSource(world.settings, max_videos=50)
-    assert list(source.fetch(day, None)) == list(source.fetch(day, None))
+    assert fetch(source, day) == fetch(source, day)
 
 
 def test_hidden_likes_and_comments_are_null_and_never_zero(world: LiveWorld, day: Interval) -> None:
     source = YouTubeSource(world.settings)
-    values = [r.values for r in rows(source, list(source.fetch(day, None)))]  # type: ignore[union-attr]
+    values = [r.values for r in rows(source, fetch(source, day))]  # type: ignore[union-attr]
     assert any(v["likes"] is None for v in values)
     assert any(v["comments"] is None for v in values)
     assert any(v["tags"] is None for v in values)
@@ -78,7 +78,7 @@ def test_hidden_likes_and_comments_are_null_and_never_zero(world: LiveWorld, day
 def test_malformed_and_repeated_rows_lose_nothing_else(world: LiveWorld, day: Interval) -> None:
     world.set_faults("malformed;rows=5, duplicate;rows=2")
     source = YouTubeSource(world.settings, max_videos=50)
-    found = list(rows(source, list(source.fetch(day, None))))
+    found = list(rows(source, fetch(source, day)))
     bad = [r for r in found if isinstance(r, Rejected)]
     assert len(found) == 2 * 52
     assert len(bad) == 2 * 5
@@ -87,40 +87,34 @@ def test_malformed_and_repeated_rows_lose_nothing_else(world: LiveWorld, day: In
 
 def test_failures_on_the_way_change_nothing(world: LiveWorld, day: Interval) -> None:
     source = YouTubeSource(world.settings, max_videos=100)
-    clean = list(source.fetch(day, None))
+    clean = fetch(source, day)
     world.set_faults("429;times=1;retry_after=0, truncate;times=2")
-    assert list(source.fetch(day, None)) == clean
+    assert fetch(source, day) == clean
 
 
 def test_key_is_in_no_page_and_no_message(world: LiveWorld, day: Interval) -> None:
     source = YouTubeSource(world.settings, max_videos=50)
-    for one in source.fetch(day, None):
+    for one in fetch(source, day):
         assert KEY not in one.request
         assert KEY.encode() not in one.body
-    refused = YouTubeSource(world_settings(world.url, youtube_api_key="another-secret"))
+    refused = YouTubeSource(world_settings(world.url, world_key="another-secret"))
     with pytest.raises(SourceUnavailableError) as caught:
-        list(refused.fetch(day, None))
+        fetch(refused, day)
     assert "another-secret" not in str(caught.value)
     assert "YOUTUBE_API_KEY" in str(caught.value)
 
 
 def test_source_without_key_is_unavailable_and_says_what_to_set() -> None:
-    without = YouTubeSource(world_settings("http://127.0.0.1:1", youtube_api_key=None))
+    without = YouTubeSource(world_settings("http://127.0.0.1:1", world_key=None))
     assert not without.availability().available
     assert "YOUTUBE_API_KEY" in without.availability().reason
     assert SOURCE.availability().available
 
 
 def test_only_the_world_can_be_asked_about_the_past() -> None:
-    real = YouTubeSource(
-        world_settings(
-            "http://127.0.0.1:1", youtube_base_url="https://www.googleapis.com/youtube/v3"
-        )
-    )
+    real = YouTubeSource(world_settings("http://127.0.0.1:1", sources_from="providers"))
     assert SOURCE.replayable
-    assert SOURCE.is_synthetic
     assert not real.replayable
-    assert not real.is_synthetic
 
 
 def test_documented_resource_parses_to_typed_columns() -> None:

@@ -21,6 +21,8 @@ from ml.world.server import create_app
 from ml.world.youtube_resources import iso_duration
 
 KEY = "wire-key"
+YOUTUBE = "/www.googleapis.com/youtube/v3"
+HACKERNEWS = "/hacker-news.firebaseio.com/v0"
 NOW = {"X-World-Now": "2026-01-12T00:00:00Z"}
 PARTS = "snippet,contentDetails,statistics,status"
 
@@ -32,13 +34,13 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
 
 
 def build(state: Path, **changes: object) -> object:
-    values = {"youtube_api_key": SecretStr(KEY), "state_dir": state, "world_faults": ""} | changes
+    values = {"world_key": SecretStr(KEY), "state_dir": state, "world_faults": ""} | changes
     return create_app(Settings(**values))
 
 
 def videos(client: TestClient, headers: dict[str, str] | None = None, **params: str) -> Response:
     query = {"part": PARTS, "key": KEY, **params}
-    return client.get("/youtube/v3/videos", params=query, headers={**NOW, **(headers or {})})
+    return client.get(f"{YOUTUBE}/videos", params=query, headers={**NOW, **(headers or {})})
 
 
 def chart(client: TestClient, **params: str) -> Response:
@@ -103,12 +105,14 @@ def test_videos_and_channels_by_id(client: TestClient) -> None:
     assert found["items"] == listed
     channel = listed[0]["snippet"]["channelId"]
     query = {"part": "snippet,statistics,contentDetails", "id": channel, "key": KEY}
-    body = client.get("/youtube/v3/channels", params=query, headers=NOW).json()
+    body = client.get(f"{YOUTUBE}/channels", params=query, headers=NOW).json()
     assert body["kind"] == "youtube#channelListResponse"
     assert body["items"][0]["snippet"]["title"] == listed[0]["snippet"]["channelTitle"]
     assert re.fullmatch(r"\d{1,3}0*", body["items"][0]["statistics"]["subscriberCount"])
     nobody = client.get(
-        "/youtube/v3/channels", params={**query, "id": "UC" + "x" * 22}, headers=NOW
+        f"{YOUTUBE}/channels",
+        params={**query, "id": "UC" + "x" * 22},
+        headers=NOW,
     )
     assert "items" not in nobody.json()
 
@@ -148,7 +152,7 @@ def test_refusals_have_googles_error_shape(
     client: TestClient, params: dict[str, str], status: int, reason: str
 ) -> None:
     query = {"part": PARTS, "key": KEY, "chart": "mostPopular", "regionCode": "US", **params}
-    answer = client.get("/youtube/v3/videos", params=query, headers=NOW)
+    answer = client.get(f"{YOUTUBE}/videos", params=query, headers=NOW)
     error = answer.json()["error"]
     assert answer.status_code == error["code"] == status
     assert error["errors"][0]["reason"] == reason
@@ -167,7 +171,11 @@ def test_no_filter_and_too_many_ids_are_refused(client: TestClient) -> None:
 
 def test_key_in_a_header_is_accepted(client: TestClient) -> None:
     query = {"part": "id", "chart": "mostPopular"}
-    answer = client.get("/youtube/v3/videos", params=query, headers={**NOW, "X-Goog-Api-Key": KEY})
+    answer = client.get(
+        f"{YOUTUBE}/videos",
+        params=query,
+        headers={**NOW, "X-Goog-Api-Key": KEY},
+    )
     assert answer.status_code == 200
 
 
@@ -183,7 +191,7 @@ def test_quota_runs_out_and_comes_back_the_next_pacific_day(tmp_path: Path) -> N
 
 def test_hacker_news_lists_and_items(client: TestClient) -> None:
     def get(path: str) -> object:
-        answer = client.get(f"/hn/v0/{path}.json", headers=NOW)
+        answer = client.get(f"{HACKERNEWS}/{path}.json", headers=NOW)
         assert answer.status_code == 200
         return answer.json()
 
@@ -260,8 +268,8 @@ def test_health_says_that_the_world_is_synthetic(client: TestClient) -> None:
 
 
 def test_server_without_a_key_does_not_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="YOUTUBE_API_KEY"):
-        build(tmp_path, youtube_api_key=None)
+    with pytest.raises(ConfigurationError, match="YTEMPIRE_WORLD_KEY"):
+        build(tmp_path, world_key=None)
 
 
 def test_clock_starts_and_runs_as_told() -> None:
