@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from ml.airflow_client import FINISHED, AirflowClient
 from ml.exceptions import FatalError, RetriableError
 from ml.settings import Settings, get_settings
+from ml.sources.families import FAMILIES
 from ml.storage.postgres import connect
 
 T = TypeVar("T")
@@ -91,8 +92,8 @@ def _heads(settings: Settings) -> Iterator[tuple[str, dict[str, Any]]]:
         "start": WORLD_START.isoformat(),
         "end": (WORLD_START + timedelta(days=_WORLD_DAYS)).isoformat(),
     }
-    yield "ingest_youtube", span
-    yield "ingest_hackernews", span
+    for family in FAMILIES:
+        yield f"ingest_{family.name}", span
 
 
 def _scheduled_videos(settings: Settings) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -246,6 +247,16 @@ class Settings(BaseSettings):
         description="cron of the ingest DAGs, such as '@hourly'; none runs them on demand",
     )
 
+    # Alerts to owners, beside ops.alerts and the log
+    smtp_url: SecretStr | None = Field(
+        None,
+        validation_alias="YTEMPIRE_SMTP_URL",
+        description="smtp://USER:PASSWORD@HOST:PORT (with STARTTLS if there is a user) or smtps://",
+    )
+    alert_emails: tuple[str, ...] = Field((), validation_alias="YTEMPIRE_ALERT_EMAILS")
+    alert_sender: str = Field("ytempire@localhost", validation_alias="YTEMPIRE_ALERT_SENDER")
+    slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
+
     # Generation
     videos_per_plan: int = Field(2, ge=0, validation_alias="YTEMPIRE_VIDEOS_PER_PLAN")
     video_width: int = Field(1280, validation_alias="YTEMPIRE_VIDEO_WIDTH")
@@ -280,6 +291,25 @@ class Settings(BaseSettings):
         """Put the embedded profile's state behind every explicit source."""
         return init_settings, env_settings, dotenv_settings, _EmbeddedState(settings_cls)
 
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """These settings with some replaced; a None replaces nothing.
+
+        Raises:
+            ConfigurationError: if a value does not fit; the message names its variable.
+        """
+        values: dict[str, Any] = {}
+        for name, value in changes.items():
+            if value is None:
+                continue
+            try:
+                values[name] = TypeAdapter(Settings.model_fields[name].annotation).validate_python(
+                    value
+                )
+            except ValidationError as error:
+                problem = error.errors()[0]["msg"]
+                raise ConfigurationError(f"{variable(name)}={value!r}: {problem}") from error
+        return self.model_copy(update=values)
+
     def require(self, field: str) -> str:
         """Return a setting that must have a value, secrets revealed.
 
@@ -289,7 +319,8 @@ class Settings(BaseSettings):
         value = getattr(self, field)
         if value is None:
             raise ConfigurationError(
-                f"{variable(field)} is not set; set it, or run `ytempire up` for the embedded service"
+                f"{variable(field)} is not set; set it, or run `ytempire up` for the embedded"
+                " service"
             )
         return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
@@ -377,7 +408,6 @@ def get_settings() -> Settings:
     Raises:
         ConfigurationError: one line per wrong value, naming the variable.
     """
-    from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
     for name, instead in _SUPERSEDED.items():

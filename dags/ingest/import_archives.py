@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import Asset, Param, dag, task
-from ytempire_airflow.assets import RAW_RECORDS, RAW_YOUTUBE
+from airflow.sdk import Param, chain, dag, task
+from ytempire_airflow.assets import RAW_ARCHIVES
 from ytempire_airflow.defaults import DEFAULT_ARGS, GATE_ARGS
 
 
@@ -37,19 +37,18 @@ def import_archives():
         rows = sum(result.rows_loaded for result in results)
         return {"name": archive["name"], "rows": rows}
 
-    def gate(suite: str, asset: Asset) -> Any:
-        @task(task_id=f"check_{suite}", outlets=[asset], **GATE_ARGS)
-        def check(loaded: list[dict[str, Any]], run_id: str | None = None, **context: Any) -> None:
-            from ml.gates import run_gate
+    @task(map_index_template="{{ suite }}", **GATE_ARGS)
+    def check(suite: str, run_id: str | None = None) -> None:
+        from ml.gates import run_gate
 
-            run_gate(suite, run_id=str(run_id))
-            context["outlet_events"][asset].extra = {"archives": list(loaded)}
+        run_gate(suite, run_id=str(run_id))
 
-        return check
+    @task(outlets=[RAW_ARCHIVES])
+    def announce(loaded: list[dict[str, Any]], **context: Any) -> None:
+        context["outlet_events"][RAW_ARCHIVES].extra = {"archives": list(loaded)}
 
     loaded = load.expand(archive=find())
-    gate("raw_youtube_videos", RAW_YOUTUBE)(loaded)
-    gate("raw_records", RAW_RECORDS)(loaded)
+    chain(loaded, check.expand(suite=["raw_youtube_videos", "raw_records"]), announce(loaded))
 
 
 import_archives()

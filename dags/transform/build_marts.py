@@ -1,23 +1,26 @@
 """Marts: build, check, publish.
 
-Rebuilds the dbt models, task by task, whenever both raw tables have passed their gates. Topics
+Rebuilds the dbt models, task by task, whenever every source family has announced what it has (or
+that it has nothing), or archives were imported. Topics
 are assigned between staging and the rest. The marts are built in the schema `marts_build`; only
 when their gate passes does one transaction point the views of `marts` at the new build.
 """
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from airflow.sdk import chain, dag, task
-from ytempire_airflow.assets import MARTS, RAW_RECORDS, RAW_YOUTUBE
+from ytempire_airflow.assets import MARTS, RAW, RAW_ARCHIVES
 from ytempire_airflow.clock import resolve_as_of
 from ytempire_airflow.dbt import dbt_models
 from ytempire_airflow.defaults import DEFAULT_ARGS, GATE_ARGS
 
 
 @dag(
-    schedule=[RAW_YOUTUBE, RAW_RECORDS],
+    schedule=reduce(and_, RAW.values()) | RAW_ARCHIVES,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     tags=["transform", "dbt"],

@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from ml.cli import content, data, run, services
+from ml.cli import content, data, run, services, sources
 from ml.cli.console import errors
 from ml.exceptions import YtempireError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 services.register(app)
 data.register(app)
+sources.register(app)
 run.register(app)
 content.register(app)
 

@@ -1,4 +1,4 @@
-"""`import-archive`, `sources`: getting data in."""
+"""`import-archive`: getting data in that somebody else has collected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ml.cli.console import JsonFlag, errors, output, print_json
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command("import-archive")(import_archive)
-    app.command()(sources)
 
 
 def import_archive(
@@ -60,24 +59,4 @@ def import_archive(
             result.file_name, str(result.rows_read), str(result.rows_loaded),
             str(result.rows_rejected),
         )  # fmt: skip
-    output.print(table)
-
-
-def sources(as_json: JsonFlag = False) -> None:
-    """List the trend sources and whether each can be used as configured.
-
-    Example: ytempire sources --json
-    """
-    from ml.sources.catalog import list_sources
-
-    rows = list_sources()
-    if as_json:
-        print_json({"sources": rows})
-        return
-    table = Table()
-    for heading in ("id", "family", "available", "reason", "quota"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        mark = "yes" if row["available"] else "no"
-        table.add_row(row["id"], row["family"], mark, row["reason"], str(row["quota"] or ""))
     output.print(table)

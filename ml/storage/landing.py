@@ -36,6 +36,8 @@ from ml.storage.quotas import LedgerMeter, shared_breaker
 __all__ = [
     "ImportResult",
     "LandingResult",
+    "close_day",
+    "covered",
     "discover_archives",
     "find_archives",
     "import_archive",
@@ -109,9 +111,7 @@ def land_family(
         QuotaExceededError: if a quota is used up.
         ServiceUnavailableError: when our own database or object storage does not answer.
     """
-    settings = get_settings()
-    if changes:
-        settings = settings.model_copy(update=dict(changes))
+    settings = get_settings().changed(changes or {})
     results: list[LandingResult] = []
     failures: list[YtempireError] = []
     for source in family(name, settings):
@@ -146,12 +146,12 @@ def land(source: Source, interval: Interval, *, run_id: str) -> LandingResult:
     pages, level = bronze.read_interval(prefix), FULL
     if pages is None:
         if reason := _cannot_ask(source, interval):
-            return LandingResult(source.id, interval, "empty", reason)
+            return _empty(source, interval, run_id, reason)
         with LedgerMeter() as meter:
             choice = _choose(source, interval, meter)
             if not _is_due(interval, choice.every):
-                reason = f"quota: every {choice.every}. interval only"
-                return LandingResult(source.id, interval, "empty", reason)
+                reason = f"quota: one interval in {choice.every}"
+                return _empty(source, interval, run_id, reason)
             level = choice.level
             pages = bronze.write_interval(prefix, _fetch(source, interval, meter, level))
     with postgres.transaction() as conn:
@@ -161,11 +161,40 @@ def land(source: Source, interval: Interval, *, run_id: str) -> LandingResult:
         raw.lock(conn, f"land|{source.id}")
         loaded = load_pages(conn, source, pages)
         _move_cursor(conn, source, interval, pages)
-    result = LandingResult(source.id, interval, level=level.name, **vars(loaded))
+        result = LandingResult(source.id, interval, level=level.name, **vars(loaded))
+        _record(conn, source, result, run_id)
     log.info(
         "%s: %s rows, %s rejected, %s pages", source.id, result.rows, result.rejected, len(pages)
     )
     return result
+
+
+def _empty(source: Source, interval: Interval, run_id: str, reason: str) -> LandingResult:
+    """Record that there is nothing, so that nobody waits for it."""
+    result = LandingResult(source.id, interval, "empty", reason)
+    with postgres.transaction() as conn:
+        _record(conn, source, result, run_id)
+    return result
+
+
+def _record(conn: psycopg.Connection, source: Source, result: LandingResult, run_id: str) -> None:
+    values = (
+        source.id, result.interval.start, result.interval.end, run_id, source.spec.family,
+        result.status, result.reason, result.level, result.pages, result.rows, result.rows_new,
+        result.rejected,
+    )  # fmt: skip
+    # The first landing of a run stands: loading it again finds nothing new.
+    conn.execute(
+        "insert into ops.landings (source, interval_start, interval_end, run_id, family, status,"
+        " reason, level, pages, rows, rows_new, rejected)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " on conflict (source, interval_start, interval_end, run_id) do update set"
+        " status = excluded.status, reason = excluded.reason, level = excluded.level,"
+        " pages = excluded.pages, rows = excluded.rows, rows_new = excluded.rows_new,"
+        " rejected = excluded.rejected"
+        " where ops.landings.status = 'empty'",
+        values,
+    )
 
 
 def preview(source: Source, interval: Interval, *, run_id: str) -> LandingResult:  # noqa: ARG001
@@ -297,3 +326,55 @@ def _move_cursor(
         " on conflict (source, stream) do update set cursor = excluded.cursor, updated_at = now()",
         (source.id, _STREAM, Jsonb(dict(cursor))),
     )
+
+
+def covered(family_name: str, run_id: str) -> dict[str, Any]:
+    """What a run has landed, whole and by day, as its asset events say it."""
+    with postgres.connect() as conn:
+        rows = conn.execute(_COVERED, (family_name, run_id)).fetchall()
+    days = {
+        day: {"rows": int(count), "rejected": int(rejected), "landed": landed, "empty": empty}
+        for day, count, rejected, landed, empty in rows
+    }
+    return {
+        "family": family_name,
+        "rows": sum(day["rows"] for day in days.values()),
+        "rejected": sum(day["rejected"] for day in days.values()),
+        "days": days,
+    }
+
+
+def close_day(day: str) -> dict[str, Any]:
+    """Write to `ops.days` what all families have landed of a day, `YYYY-MM-DD`."""
+    with postgres.transaction() as conn:
+        row = conn.execute(_CLOSE_DAY, {"day": day}).fetchone()
+    names = ("families", "sources_landed", "sources_empty", "rows", "rejected")
+    return {"day": day, **dict(zip(names, row or (0,) * len(names), strict=True))}
+
+
+_COVERED = """
+select to_char(interval_start at time zone 'UTC', 'YYYY-MM-DD') as day, sum(rows), sum(rejected),
+    count(distinct source) filter (where status = 'landed'),
+    count(distinct source) filter (where status = 'empty')
+from ops.landings where family = %s and run_id = %s group by 1 order by 1
+"""
+# Of several runs of one interval, the latest counts.
+_CLOSE_DAY = """
+with latest as (
+    select distinct on (source, interval_start, interval_end) *
+    from ops.landings
+    where interval_start >= %(day)s::date::timestamp at time zone 'UTC'
+        and interval_start < (%(day)s::date + 1)::timestamp at time zone 'UTC'
+    order by source, interval_start, interval_end, (status = 'landed') desc, landed_at desc
+)
+insert into ops.days (day, families, sources_landed, sources_empty, rows, rejected)
+select %(day)s::date, count(distinct family),
+    count(distinct source) filter (where status = 'landed'),
+    count(distinct source) filter (where status = 'empty'),
+    coalesce(sum(rows), 0), coalesce(sum(rejected), 0)
+from latest
+on conflict (day) do update set families = excluded.families,
+    sources_landed = excluded.sources_landed, sources_empty = excluded.sources_empty,
+    rows = excluded.rows, rejected = excluded.rejected, closed_at = now()
+returning families, sources_landed, sources_empty, rows, rejected
+"""

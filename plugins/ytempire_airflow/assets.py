@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from airflow.sdk import Asset
 
-RAW_YOUTUBE = Asset("raw_youtube_videos", uri="x-ytempire://raw/youtube_videos", group="raw")
-RAW_RECORDS = Asset("raw_records", uri="x-ytempire://raw/records", group="raw")
+from ml.sources.families import FAMILIES
+
+# A family's raw rows have passed their gates.
+RAW: dict[str, Asset] = {
+    family.name: Asset(f"raw_{family.name}", uri=f"x-ytempire://raw/{family.name}", group="raw")
+    for family in FAMILIES
+}
+# The same by day: one event a day that a run covers, also for a day with nothing to land.
+RAW_DAYS: dict[str, Asset] = {
+    family.name: Asset(
+        f"raw_{family.name}_days", uri=f"x-ytempire://raw/{family.name}/days", group="raw"
+    )
+    for family in FAMILIES
+}
+RAW_ARCHIVES = Asset("raw_archives", uri="x-ytempire://raw/archives", group="raw")
+CLOSED_DAYS = Asset("closed_days", uri="x-ytempire://ops/days", group="raw")
 MARTS = Asset("marts", uri="x-ytempire://marts", group="warehouse")
 FEATURES = Asset("features", uri="x-ytempire://features", group="features")
 TREND_VIDEO = Asset("trend_video", uri="x-ytempire://models/trend_video", group="models")

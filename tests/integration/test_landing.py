@@ -8,16 +8,21 @@ from typing import Any
 
 import pytest
 
-from ml.exceptions import FatalError, ProviderError
+from ml.exceptions import FatalError, ProviderError, QuotaExceededError
 from ml.settings import get_settings
 from ml.sources.access import Access
 from ml.sources.base import Availability, Interval, Page, Record, Rejected, Source, SourceSpec
+from ml.sources.quota import Quota
 from ml.storage import postgres
-from ml.storage.landing import land
+from ml.storage.landing import close_day, covered, land
 from ml.storage.objects import ObjectStore
+from ml.storage.quotas import LedgerMeter
+from ml.storage.replay import replay_bronze, replay_dead_letters
+from ml.storage.source_checks import check_sources, verified_sources
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = Interval(START, START + timedelta(days=1))
+NEXT_DAY = Interval(DAY.end, DAY.end + timedelta(days=1))
 
 
 @dataclass
@@ -30,14 +35,17 @@ class Feed(Source):
     request: str = "GET https://feed.example/list"
     fail_at: int | None = None
     unavailable: str = ""
+    parses: bool = True
+    replayable_itself: bool = True
+    own_settings: Any = None
     fetches: int = 0
     cursors: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        super().__init__(get_settings())
+        super().__init__(self.own_settings or get_settings())
         self.spec = SourceSpec(
             id=self.name, family="feed", title="A feed", docs=(), kinds=("item",),
-            base_url="https://feed.example", replayable=True,
+            base_url="https://feed.example", replayable=self.replayable_itself,
         )  # fmt: skip
 
     def availability(self) -> Availability:
@@ -55,6 +63,9 @@ class Feed(Source):
             yield Page("list", "US", number, body, self.request, self.fetched_at)
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
+        if not self.parses:
+            yield Rejected("page", "the parser has a bug", "", 0)
+            return
         good, bad = json.loads(page.body)
         record = {
             "kind": "item", "record_id": str(page.number), "region": "ZZ", "event_at": START,
@@ -87,6 +98,16 @@ def one(query: str, *values: object) -> Any:
     with postgres.connect() as conn:
         row = conn.execute(query, values).fetchone()
     return row[0] if row else None
+
+
+def many(query: str) -> list[Any]:
+    with postgres.connect() as conn:
+        return conn.execute(query).fetchall()
+
+
+def execute(statement: str, *values: object) -> None:
+    with postgres.connect() as conn:
+        conn.execute(statement, values)
 
 
 def letters(source: str) -> int:
@@ -176,3 +197,100 @@ def test_an_unavailable_source_says_why(stack):
 def test_what_the_simulated_world_sends_is_labelled(stack):
     land(Feed("feed-h", request=f"GET {stack.world_url}/feed"), DAY, run_id="r")
     assert one("select bool_and(is_synthetic) from raw.records where source = 'feed-h'") is True
+
+
+def test_every_interval_is_recorded_with_what_landed(stack):
+    land(Feed("feed-i"), DAY, run_id="r")
+    land(Feed("feed-i", unavailable="set FEED_KEY"), NEXT_DAY, run_id="r")
+    rows = many(
+        "select status, reason, pages, rows, rejected from ops.landings where source = 'feed-i'"
+        " order by interval_start"
+    )
+    assert rows == [("landed", "", 2, 4, 2), ("empty", "set FEED_KEY", 0, 0, 0)]
+
+
+def test_a_source_that_knows_the_present_only_is_not_asked_about_the_past(stack):
+    settings = stack.changed({"sources_from": "providers"})
+    feed = Feed("feed-j", replayable_itself=False, own_settings=settings)
+    result = land(feed, DAY, run_id="r")
+    assert result.status == "empty"
+    assert "present" in result.reason
+    assert feed.fetches == 0
+
+
+def test_a_quota_is_booked_before_the_call_and_shared_by_all(stack):
+    quota = Quota("feed-quota", per_day=3, zone="America/Los_Angeles")
+    noon = START + timedelta(hours=12)
+    with LedgerMeter(stack) as one_worker, LedgerMeter(stack) as another:
+        one_worker.spend(quota, 2, noon)
+        with pytest.raises(QuotaExceededError, match="1 of 3 are left") as caught:
+            another.spend(quota, 2, noon)
+        another.spend(quota, 1, noon)
+        assert one_worker.left(quota, noon) == 0
+        another.spend(quota, 3, noon + timedelta(days=1))
+    assert caught.value.resets_at == datetime(2026, 3, 2, 8, tzinfo=UTC)
+    with pytest.raises(QuotaExceededError), LedgerMeter(stack) as meter:
+        meter.spend(Quota("feed-none", per_day=0), 1, noon)
+
+
+def test_a_parser_bug_loses_nothing(stack):
+    broken = Feed("feed-k", parses=False)
+    assert land(broken, DAY, run_id="r").rejected == 2
+    assert many("select 1 from raw.records where source = 'feed-k'") == []
+    mended = Feed("feed-k")
+    done = replay_dead_letters(mended)
+    # Each page yields one item that nobody can parse; the two that hid the pages are mended.
+    assert (done.pages, done.rows, done.rejected, done.mended) == (2, 4, 2, 2)
+    assert mended.fetches == 0
+    again = replay_dead_letters(mended)
+    assert (again.rows, again.mended) == (4, 0)
+    statuses = many(
+        "select status, count(*) from ops.dead_letters where source = 'feed-k' group by 1 order by 1"
+    )
+    assert statuses == [("open", 2), ("replayed", 2)]
+
+
+def test_raw_rows_are_rebuilt_from_bronze_alone(stack):
+    feed = Feed("feed-l")
+    land(feed, DAY, run_id="r")
+    before = many("select * from raw.records where source = 'feed-l' order by record_id")
+    execute("delete from raw.records where source = 'feed-l'")
+    execute("update raw.youtube_videos set title = 'wrong' where source = 'feed-l'")
+    done = replay_bronze(feed, START, START + timedelta(days=2))
+    assert (done.pages, done.rows) == (2, 4)
+    after = many("select * from raw.records where source = 'feed-l' order by record_id")
+    assert [row[:6] for row in after] == [row[:6] for row in before]
+    assert (
+        one("select count(*) from raw.youtube_videos where source = 'feed-l' and title = 'wrong'")
+        == 0
+    )
+    assert replay_bronze(feed, START + timedelta(days=1), START + timedelta(days=2)).pages == 0
+    assert feed.fetches == 1
+
+
+def test_a_day_is_closed_with_the_latest_landing_of_every_source(stack):
+    execute("delete from ops.landings where interval_start = %s", START)
+    land(Feed("feed-m"), DAY, run_id="1")
+    land(Feed("feed-m"), DAY, run_id="2")
+    land(Feed("feed-n", unavailable="set FEED_KEY"), DAY, run_id="1")
+    assert close_day("2026-03-01") == {
+        "day": "2026-03-01", "families": 1, "sources_landed": 1, "sources_empty": 1, "rows": 4,
+        "rejected": 2,
+    }  # fmt: skip
+    assert covered("feed", "1")["days"]["2026-03-01"] == {
+        "rows": 4, "rejected": 2, "landed": 1, "empty": 1,
+    }  # fmt: skip
+
+
+def test_a_source_is_verified_by_its_provider_only(stack):
+    (check,) = check_sources([Feed("feed-o")])
+    assert check.status == "simulated"
+    assert "feed-o" not in verified_sources()
+    real = stack.changed({"sources_from": "providers"})
+    (check,) = check_sources([Feed("feed-o", own_settings=real)])
+    assert (check.status, check.detail) == ("verified", "4 records, 2 rejected")
+    assert "feed-o" in verified_sources()
+    (check,) = check_sources([Feed("feed-o", own_settings=real, fail_at=0)])
+    assert check.status == "failed"
+    assert "503" in check.detail
+    assert "feed-o" in verified_sources()
