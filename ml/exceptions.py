@@ -34,6 +34,10 @@ class SourceUnavailableError(FatalError):
     """A source cannot be used as configured, for example because its key is missing."""
 
 
+class NotFoundError(SourceUnavailableError):
+    """A provider has nothing at an address (404): not there yet, or no more."""
+
+
 class QuotaExceededError(FatalError):
     """The call would exceed the provider quota that is left, until `resets_at` if it is known."""
 

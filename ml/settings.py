@@ -167,6 +167,12 @@ class Settings(BaseSettings):
         None, validation_alias="YTEMPIRE_WORLD_START", description="where the world's clock starts"
     )
     world_speed: float = Field(1.0, gt=0, validation_alias="YTEMPIRE_WORLD_SPEED")
+    world_scale: float = Field(
+        1.0,
+        gt=0,
+        validation_alias="YTEMPIRE_WORLD_SCALE",
+        description="records a day of the simulated world, relative to its usual number",
+    )
     world_faults: str = Field("", validation_alias="YTEMPIRE_WORLD_FAULTS")
     world_daily_quota: int = Field(10_000, ge=0, validation_alias="YTEMPIRE_WORLD_DAILY_QUOTA")
     contact: str = Field(
@@ -245,6 +251,12 @@ class Settings(BaseSettings):
         None,
         validation_alias="YTEMPIRE_INGEST_SCHEDULE",
         description="cron of the ingest DAGs, such as '@hourly'; none runs them on demand",
+    )
+
+    streaming: bool = Field(
+        False,
+        validation_alias="YTEMPIRE_STREAMING",
+        description="run the consumers of streams beside the scheduled ingest",
     )
 
     # Alerts to owners, beside ops.alerts and the log

@@ -23,6 +23,7 @@ import pybreaker
 import tenacity
 
 from ml.exceptions import (
+    NotFoundError,
     ProviderError,
     QuotaExceededError,
     RateLimitedError,
@@ -38,7 +39,7 @@ Expect = Literal["json", "xml", "html", "bytes"]
 WORLD_NOW_HEADER = "X-World-Now"
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 _DEADLINE_S = 60.0  # of one response, however slowly it drips
-_MAX_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 _ATTEMPTS = 5
 _LONGEST_WAIT_S = 60.0  # a longer Retry-After is left to the scheduler, a worker must not sleep it
 _FIRST_TAG = re.compile(rb"<([A-Za-z][\w:.-]*)[\s>]")
@@ -168,6 +169,7 @@ class HttpClient:
         expect: Expect = "json",
         validators: Mapping[str, str] | None = None,
         cost: tuple[Quota, int] | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> Fetched:
         """Get a document, retrying what may pass.
 
@@ -177,15 +179,17 @@ class HttpClient:
             expect: the kind of document; one that is cut off is asked for again.
             validators: of an earlier answer; the result is `not_modified` if it still holds.
             cost: units of a quota that each attempt spends, booked before it.
+            max_bytes: refuse a larger answer.
 
         Raises:
+            NotFoundError: if there is nothing.
             ProviderError: if it keeps failing (5xx, 429, timeout, broken or oversized answer).
             QuotaExceededError: if the provider's quota is used up.
             SourceUnavailableError: if it refuses the credentials or the request.
         """
         url = self._url(path, params)
         sent = self._client.build_request("GET", url, headers=self._headers(validators))
-        return self._send(sent, expect, cost)
+        return self._send(sent, expect, cost, max_bytes)
 
     def post(
         self,
@@ -213,7 +217,7 @@ class HttpClient:
         request = self._client.build_request(
             "POST", self._url(path, params), json=content, data=form, headers=headers
         )
-        return self._send(request, "json", cost)
+        return self._send(request, "json", cost, MAX_BYTES)
 
     def _url(self, path: str, params: Mapping[str, str | int] | None) -> httpx.URL:
         url = f"{self._base_url}/{path.lstrip('/')}" if path else self._base_url
@@ -228,7 +232,11 @@ class HttpClient:
         return headers
 
     def _send(
-        self, request: httpx.Request, expect: Expect, cost: tuple[Quota, int] | None
+        self,
+        request: httpx.Request,
+        expect: Expect,
+        cost: tuple[Quota, int] | None,
+        max_bytes: int,
     ) -> Fetched:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
@@ -238,17 +246,21 @@ class HttpClient:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._attempt, request, expect, cost)
+        return retrying(self._attempt, request, expect, cost, max_bytes)
 
     def _attempt(
-        self, request: httpx.Request, expect: Expect, cost: tuple[Quota, int] | None
+        self,
+        request: httpx.Request,
+        expect: Expect,
+        cost: tuple[Quota, int] | None,
+        max_bytes: int,
     ) -> Fetched:
         self._pace.wait()
         breaker = self._breaker(self._host)
         try:
             if cost is not None:
                 self._meter.spend(*cost, self._at)
-            fetched: Fetched = breaker.call(self._send_once, request, expect)
+            fetched: Fetched = breaker.call(self._send_once, request, expect, max_bytes)
         except pybreaker.CircuitBreakerError:
             raise _FinalError(
                 f"{self.source}: {self._host} kept failing and is left alone for a while;"
@@ -257,12 +269,12 @@ class HttpClient:
             ) from None
         return fetched
 
-    def _send_once(self, sent: httpx.Request, expect: Expect) -> Fetched:
+    def _send_once(self, sent: httpx.Request, expect: Expect, max_bytes: int) -> Fetched:
         request = self.redact(f"{sent.method} {sent.url}")
         try:
             response = self._client.send(sent, stream=True)
             try:
-                body = b"".join(_limited(response))
+                body = b"".join(_limited(response, max_bytes))
             finally:
                 response.close()
         except httpx.HTTPError as error:
@@ -308,6 +320,8 @@ class HttpClient:
             variable = self._credentials.variable
             fix = f"check {variable}" if variable else "it refuses access"
             raise SourceUnavailableError(f"{what}; {fix}")
+        if status == 404:
+            raise NotFoundError(f"{what}; nothing is there: check the source's settings")
         raise SourceUnavailableError(f"{what}; it refuses the request: check the source's settings")
 
     def redact(self, text: str) -> str:
@@ -321,7 +335,7 @@ class HttpClient:
         log.warning("attempt %d failed, trying again: %s", state.attempt_number, error)
 
 
-def _limited(response: httpx.Response) -> Iterator[bytes]:
+def _limited(response: httpx.Response, max_bytes: int) -> Iterator[bytes]:
     """The body in pieces, up to the size limit and the deadline.
 
     Raises:
@@ -330,8 +344,8 @@ def _limited(response: httpx.Response) -> Iterator[bytes]:
     started, size = time.monotonic(), 0
     for piece in response.iter_bytes():
         size += len(piece)
-        if size > _MAX_BYTES:
-            raise _FinalError(f"an answer is larger than {_MAX_BYTES} bytes; ask for less at once")
+        if size > max_bytes:
+            raise _FinalError(f"an answer is larger than {max_bytes} bytes; ask for less at once")
         if time.monotonic() - started > _DEADLINE_S:
             raise ProviderError(f"an answer took longer than {_DEADLINE_S:g} s; retry later")
         yield piece
@@ -394,10 +408,14 @@ def _reasons(body: bytes) -> set[str]:
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds to wait by a Retry-After header in either of its forms."""
-    text = headers.get("Retry-After")
+    """Seconds to wait by a Retry-After header in either of its forms, or one that says the same.
+
+    X gives the epoch second of the reset, Reddit the seconds until it.
+    """
+    text = headers.get("Retry-After") or headers.get("X-Ratelimit-Reset")
     if text is None:
-        return None
+        reset = headers.get("X-Rate-Limit-Reset", "")
+        return max(int(reset) - time.time(), 0.0) if reset.isdigit() else None
     try:
         return max(float(text), 0.0) if text.strip().isdigit() or "." in text else _until(text)
     except (ValueError, OverflowError):

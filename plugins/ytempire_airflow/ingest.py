@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, chain, task
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, chain, task
 
 from ml.settings import get_settings
 from ml.sources.families import Family
@@ -37,7 +37,7 @@ def ingest_dag(family: Family) -> DAG:
     with DAG(
         dag_id=f"ingest_{family.name}",
         # Without a cron of one's own nothing starts by itself, but backfills need intervals.
-        schedule=settings.ingest_schedule or "@daily",
+        schedule=CronDataIntervalTimetable(settings.ingest_schedule or "@daily", timezone="UTC"),
         start_date=datetime.fromisoformat("2026-01-01T00:00:00+00:00"),
         catchup=False,
         max_active_runs=2,

@@ -245,7 +245,8 @@ def test_a_parser_bug_loses_nothing(stack):
     again = replay_dead_letters(mended)
     assert (again.rows, again.mended) == (4, 0)
     statuses = many(
-        "select status, count(*) from ops.dead_letters where source = 'feed-k' group by 1 order by 1"
+        "select status, count(*) from ops.dead_letters where source = 'feed-k'"
+        " group by 1 order by 1"
     )
     assert statuses == [("open", 2), ("replayed", 2)]
 

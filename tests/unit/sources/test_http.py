@@ -10,7 +10,12 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
 
-from ml.exceptions import ProviderError, QuotaExceededError, SourceUnavailableError
+from ml.exceptions import (
+    NotFoundError,
+    ProviderError,
+    QuotaExceededError,
+    SourceUnavailableError,
+)
 from ml.settings import Settings
 from ml.sources import http
 from ml.sources.http import Credentials, HttpClient, is_world
@@ -150,15 +155,14 @@ def test_world_time_goes_to_the_world_only() -> None:
             assert b"ytempire" in sent
 
 
-def test_oversized_answer_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "_MAX_BYTES", 100)
+def test_oversized_answer_is_refused_at_once() -> None:
     naps: list[float] = []
     with (
         serve(_echo()) as url,
         client(world_settings(url), naps) as http_client,
         pytest.raises(ProviderError, match="larger than 100 bytes"),
     ):
-        http_client.get("big")
+        http_client.get("big", max_bytes=100)
     assert naps == []
 
 
@@ -193,6 +197,13 @@ def test_retry_after_is_read_in_both_forms() -> None:
     assert (http._retry_after(httpx.Headers({"Retry-After": later})) or 0) > 1e6
     assert http._retry_after(httpx.Headers({"Retry-After": "soon"})) is None
     assert http._retry_after(httpx.Headers()) is None
+    assert http._retry_after(httpx.Headers({"x-ratelimit-reset": "42.5"})) == 42.5
+    assert (http._retry_after(httpx.Headers({"x-rate-limit-reset": "4102444800"})) or 0) > 1e6
+
+
+def test_nothing_there_is_told_apart_from_a_refusal(world: LiveWorld) -> None:
+    with client(world.settings) as http_client, pytest.raises(NotFoundError):
+        http_client.get("nowhere")
 
 
 def test_only_urls_below_the_world_count_as_the_world() -> None:
