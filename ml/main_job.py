@@ -133,11 +133,14 @@ class _Follower:
             self._await_end(progress)
         self._pending.clear()
         for _ in _ticks(f"{dag_id} was not started by its assets", timeout_s=120):
-            for run in _patiently(lambda: self._client.latest_runs(dag_id)):
-                run_id = run["dag_run_id"]
-                if self._started_by_us(dag_id, run_id):
-                    self.follow(stage, dag_id, run_id)
-                    return
+            runs = [
+                run["dag_run_id"] for run in _patiently(lambda: self._client.latest_runs(dag_id))
+            ]
+            ours = [run_id for run_id in runs if self._started_by_us(dag_id, run_id)]
+            if ours:
+                # The first covers what the later ones, newest first, were started by.
+                self.follow(stage, dag_id, ours[-1])
+                return
 
     def follow(self, stage: str, dag_id: str, run_id: str) -> None:
         """Wait for the end of a run."""

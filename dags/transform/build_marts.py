@@ -1,15 +1,16 @@
 """Marts: build, check, publish.
 
-Rebuilds the dbt models, task by task, whenever every source family has announced what it has (or
-that it has nothing), or archives were imported. Topics
-are assigned between staging and the rest. The marts are built in the schema `marts_build`; only
-when their gate passes does one transaction point the views of `marts` at the new build.
+Rebuilds the dbt models, task by task, after any source family has landed or archives were imported.
+A build first waits until no ingest run is active, so that families that land together are built
+once; a run whose events are covered by then skips. Topics are assigned between staging and the
+rest. The marts are built in the schema `marts_build`; only when their gate passes does one
+transaction point the views of `marts` at the new build.
 """
 
 from __future__ import annotations
 
 from functools import reduce
-from operator import and_
+from operator import or_
 from typing import Any
 
 from airflow.sdk import chain, dag, task
@@ -20,13 +21,33 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, GATE_ARGS
 
 
 @dag(
-    schedule=reduce(and_, RAW.values()) | RAW_ARCHIVES,
+    schedule=reduce(or_, RAW.values(), RAW_ARCHIVES),
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     tags=["transform", "dbt"],
     doc_md=__doc__,
 )
 def build_marts():
+    @task.sensor(poke_interval=3, timeout=1200, mode="reschedule")
+    def settle(dag_run: Any = None) -> Any:
+        from datetime import UTC, datetime
+
+        from airflow.sdk import PokeReturnValue
+
+        from ml.warehouse.rounds import ingest_is_active
+
+        return PokeReturnValue(
+            is_done=not ingest_is_active(dag_run.start_date),
+            xcom_value=datetime.now(UTC).isoformat(),
+        )
+
+    @task.short_circuit
+    def is_new(triggering_asset_events: Any = None) -> bool:
+        from ml.warehouse.rounds import is_covered
+
+        events = (triggering_asset_events or {}).values()
+        return not is_covered([event.timestamp for found in events for event in found])
+
     @task
     def assign_topics(now: str) -> dict[str, Any]:
         from dataclasses import asdict
@@ -46,18 +67,22 @@ def build_marts():
             run_gate(mart, run_id=str(run_id), as_of=datetime.fromisoformat(now))
 
     @task(outlets=[MARTS])
-    def publish(now: str, run_id: str | None = None, **context: Any) -> None:
+    def publish(now: str, settled_at: str, run_id: str | None = None, **context: Any) -> None:
         from datetime import datetime
 
         from ml.warehouse import publish_marts
+        from ml.warehouse.rounds import remember_round
 
         publish_marts(str(run_id), datetime.fromisoformat(now))
+        remember_round(datetime.fromisoformat(settled_at))
         context["outlet_events"][MARTS].extra = {"as_of": now, "build": run_id}
 
+    settled_at = settle()
     now = resolve_as_of()
     staging = dbt_models("staging", ["path:models/staging"])
     models = dbt_models("models", ["path:models/intermediate", "path:models/marts"])
-    chain(now, staging, assign_topics(now), models, check(now), publish(now))
+    published = publish(now, settled_at)
+    chain(settled_at, is_new(), now, staging, assign_topics(now), models, check(now), published)
 
 
 build_marts()

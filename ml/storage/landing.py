@@ -17,9 +17,10 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from ml.exceptions import (
+    NotFoundError,
     ProviderError,
     QuotaExceededError,
-    ServiceUnavailableError,
+    SourceUnavailableError,
     YtempireError,
 )
 from ml.settings import get_settings
@@ -95,9 +96,9 @@ def land_family(
 ) -> list[LandingResult]:
     """Land intervals of every source of a family.
 
-    A source that cannot be used, or that only knows the present, gives empty results that say so.
-    Sources do not hold each other up: all are tried before the first failure is raised, and what
-    has landed is not fetched again by the next attempt of the same run.
+    A source that cannot be used, that only knows the present, or that has nothing at its address
+    gives empty results that say so. Sources do not hold each other up: all are tried before the
+    first failure is raised, and what has landed is not fetched again by the run's next attempt.
 
     Args:
         name: of the family.
@@ -108,6 +109,7 @@ def land_family(
 
     Raises:
         ProviderError: if a provider kept failing.
+        SourceUnavailableError: if it refuses the credentials or the request.
         QuotaExceededError: if a quota is used up.
         ServiceUnavailableError: when our own database or object storage does not answer.
     """
@@ -119,9 +121,11 @@ def land_family(
             try:
                 step = preview if dry_run else land
                 results.append(step(source, interval, run_id=run_id))
-            except ServiceUnavailableError:
-                raise
-            except (ProviderError, QuotaExceededError) as error:
+            except NotFoundError as error:
+                # A feed that has moved must not stop fifty others.
+                log.warning("%s", error)
+                results.append(_empty(source, interval, run_id, str(error)))
+            except (ProviderError, QuotaExceededError, SourceUnavailableError) as error:
                 log.warning("%s", error)
                 failures.append(error)
                 break  # the later intervals of this source would only fail too

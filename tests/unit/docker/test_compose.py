@@ -270,10 +270,11 @@ def _commands(name: str) -> list[list[str]]:
 
 
 def _check_ytempire(arguments: list[str]) -> None:
+    import typer
+
     from ml.cli import app
 
-    callbacks = [(entry.name, entry.callback) for entry in app.registered_commands]
-    assert arguments[0] in {name or callback.__name__ for name, callback in callbacks if callback}
+    assert arguments[0] in vars(typer.main.get_command(app))["commands"]
 
 
 def _check_uvicorn(arguments: list[str]) -> None:
