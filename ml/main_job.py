@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 # The simulated world is asked for this much history: enough for labels 3 days after a first look.
 _WORLD_DAYS = 14
+_PRESENT_DAYS = 2  # of sources that show the present only
 _POLL_S = 1.0
 _STAGE_TIMEOUT_S = 3600.0
 # Our own services may be restarted while a run goes on; the follower waits for them this long.
@@ -88,11 +89,11 @@ def _heads(settings: Settings) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     from ml.world.parameters import WORLD_START
 
-    span = {
-        "start": WORLD_START.isoformat(),
-        "end": (WORLD_START + timedelta(days=_WORLD_DAYS)).isoformat(),
-    }
+    end = WORLD_START + timedelta(days=_WORLD_DAYS)
     for family in FAMILIES:
+        days = _PRESENT_DAYS if family.is_present_only else _WORLD_DAYS
+        start = end - timedelta(days=days)
+        span = {"start": start.isoformat(), "end": end.isoformat()}
         yield f"ingest_{family.name}", span
 
 

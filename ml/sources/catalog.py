@@ -1,4 +1,4 @@
-"""Which sources there are. A new source is a module and a line here."""
+"""Which sources there are. A new source is a module and a line here; a feed is data alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,44 @@ from typing import Any
 from ml.exceptions import ConfigurationError
 from ml.settings import Settings, get_settings
 from ml.sources.base import Source
-from ml.sources.hackernews import HackerNewsSource
+from ml.sources.feeds import feed_sources
+from ml.sources.gdelt import GdeltSource
+from ml.sources.github_trending import GitHubTrendingSource
+from ml.sources.google_trends import GoogleTrendsSource
+from ml.sources.google_trends_interest import GoogleTrendsInterestSource
+from ml.sources.hackernews import (
+    HackerNewsBestSource,
+    HackerNewsNewSource,
+    HackerNewsSource,
+)
+from ml.sources.hackernews_search import HackerNewsSearchSource
+from ml.sources.reddit import RedditSource
+from ml.sources.tiktok import TikTokSource
+from ml.sources.wikipedia import WikipediaSource
+from ml.sources.x import XCountsSource, XTrendsSource
 from ml.sources.youtube import YouTubeSource
+from ml.sources.youtube_analytics import YouTubeAnalyticsSource
+from ml.sources.youtube_channels import YouTubeChannelsSource
+from ml.sources.youtube_search import YouTubeSearchSource
 
 _SOURCES: tuple[Callable[[Settings], Source], ...] = (
     YouTubeSource,
+    YouTubeSearchSource,
+    YouTubeChannelsSource,
+    YouTubeAnalyticsSource,
     HackerNewsSource,
+    HackerNewsNewSource,
+    HackerNewsBestSource,
+    HackerNewsSearchSource,
+    GoogleTrendsSource,
+    GoogleTrendsInterestSource,
+    GdeltSource,
+    GitHubTrendingSource,
+    WikipediaSource,
+    RedditSource,
+    XCountsSource,
+    XTrendsSource,
+    TikTokSource,
 )
 
 
@@ -57,6 +89,7 @@ def list_sources(settings: Settings | None = None) -> list[dict[str, Any]]:
 def _build(settings: Settings) -> Iterator[Source]:
     for build in _SOURCES:
         yield build(settings)
+    yield from feed_sources(settings)
 
 
 def _listed(source: Source) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Family:
         params: settings that a run may override, by the name that the form shows.
         slots: landings that may run at once: 1 where the provider limits calls.
         deadline: how long after it was queued a run should be done.
+        is_present_only: whether none of its sources can be asked about the past.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Family:
     params: Mapping[str, str] = field(default_factory=dict)
     slots: int = 1
     deadline: timedelta = timedelta(hours=2)
+    is_present_only: bool = False
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -109,5 +111,6 @@ FAMILIES: tuple[Family, ...] = (
         "Feeds",
         "Every RSS or Atom feed of the configured list.",
         slots=2,
+        is_present_only=True,
     ),
 )

@@ -1,12 +1,15 @@
-"""Hacker News: the top stories and how they do.
+"""Hacker News: the top, the newest and the best stories and how they do, a source for each list.
 
-Firebase API v0 as documented on https://github.com/HackerNews/API (read 2026-01): `topstories` is a
-list of item ids, best first, and `item/<id>` one item, or null where it was never or is no more.
-No key, no quota.
+Firebase API v0 as documented on https://github.com/HackerNews/API (read 2026-01, again 2026-11):
+`topstories`, `newstories` and `beststories` are lists of item ids, first place first, and
+`item/<id>` one item, or null where it was never or is no more. No key, no quota.
 
-Two pages an interval: `topstories` as it came, and `stories`, a bundle that holds the raw body of
-each item unchanged as a string, with its rank and time of arrival (sixty objects of 300 bytes
-would only make bronze slow).
+Two pages an interval: the list as it came, and `stories`, a bundle that holds the raw body of each
+item unchanged as a string, with its rank and time of arrival (sixty objects of 300 bytes would only
+make bronze slow).
+
+The place on a list is `rank`, `new_rank` or `best_rank`, so that rows of the three can be laid
+together by story.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from ml.exceptions import RecordError
@@ -27,8 +31,15 @@ STORIES = 60
 
 
 class HackerNewsSource(Source):
-    """Yields `item` and `snapshot` records, one each per listed story and observation."""
+    """Yields `item` and `snapshot` records, one each per listed story and observation.
 
+    Attributes:
+        listing: the list that is read, also the stream of its page.
+        place: what the place on it is called in a snapshot.
+    """
+
+    listing = "topstories"
+    place = "rank"
     spec = SourceSpec(
         id="hackernews",
         family="hackernews",
@@ -46,22 +57,22 @@ class HackerNewsSource(Source):
     def fetch(
         self, interval: Interval, cursor: Mapping[str, Any] | None, access: Access
     ) -> Iterator[Page]:
-        """Yield the list of top stories and the bundle of the first of them."""
+        """Yield the list and the bundle of the first stories on it."""
         with access.client(self) as http:
-            listed = http.get("topstories.json")
-            yield _page("topstories", 0, listed.body, listed)
+            listed = http.get(f"{self.listing}.json")
+            yield _page(self.listing, 0, listed.body, listed.request, listed)
             ids = _ids(listed.body)[: self._stories]
             with ThreadPoolExecutor(self.spec.parallel) as pool:
                 items = list(pool.map(lambda i: http.get(f"item/{i}.json"), ids))
-        yield _page("stories", 1, _bundle(ids, items), listed)
+        yield _page("stories", 1, _bundle(ids, items), f"{listed.request}#items", listed)
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into rows of `raw.records`; what does not parse becomes `Rejected`."""
-        stream = "topstories" if page.stream == "topstories" else "story"
+        stream = self.listing if page.stream == self.listing else "story"
         try:
             content = fields.document(page.body)
-            if page.stream == "topstories":
-                yield from _check_list(content)
+            if page.stream == self.listing:
+                yield from _check_list(content, stream)
                 return
             entries = fields.mapping(content, "bundle").get("stories")
             if not isinstance(entries, list):
@@ -71,18 +82,38 @@ class HackerNewsSource(Source):
             return
         for position, entry in enumerate(entries):
             try:
-                yield from _records(entry, page)
+                yield from _records(entry, page, self.place)
             except RecordError as error:
                 yield fields.rejected("story", error, entry, position)
 
 
-def _page(stream: str, number: int, body: bytes, listed: Fetched) -> Page:
+def _spec(source_id: str, title: str) -> SourceSpec:
+    return replace(HackerNewsSource.spec, id=source_id, title=title)
+
+
+class HackerNewsNewSource(HackerNewsSource):
+    """The same of the newest stories, whatever becomes of them."""
+
+    listing = "newstories"
+    place = "new_rank"
+    spec = _spec("hackernews_new", "Hacker News newest stories")
+
+
+class HackerNewsBestSource(HackerNewsSource):
+    """The same of the stories with the most votes of the last days."""
+
+    listing = "beststories"
+    place = "best_rank"
+    spec = _spec("hackernews_best", "Hacker News best stories")
+
+
+def _page(stream: str, number: int, body: bytes, request: str, listed: Fetched) -> Page:
     return Page(
         stream=stream,
         region=NOWHERE,
         number=number,
         body=body,
-        request=listed.request if stream == "topstories" else f"{listed.request}#items",
+        request=request,
         fetched_at=listed.fetched_at,
     )
 
@@ -100,18 +131,18 @@ def _ids(body: bytes) -> list[int]:
     return list(dict.fromkeys(filter(_is_id, values))) if isinstance(values, list) else []
 
 
-def _check_list(values: Any) -> Iterator[Rejected]:
+def _check_list(values: Any, listing: str) -> Iterator[Rejected]:
     """Report what is no item id; the ids themselves are rows by their items.
 
     Raises:
         RecordError: if it is no list at all.
     """
     if not isinstance(values, list):
-        raise RecordError("the list of top stories is no list")
+        raise RecordError("the list of stories is no list")
     for position, value in enumerate(values):
         if not _is_id(value):
             error = RecordError(f"not an item id: {ascii(value)[:60]}")
-            yield fields.rejected("topstories", error, value, position)
+            yield fields.rejected(listing, error, value, position)
 
 
 def _bundle(ids: list[int], items: list[Fetched]) -> bytes:
@@ -128,7 +159,7 @@ def _bundle(ids: list[int], items: list[Fetched]) -> bytes:
     return json.dumps({"stories": stories}).encode()
 
 
-def _records(entry: Any, page: Page) -> Iterator[Record]:
+def _records(entry: Any, page: Page, place: str) -> Iterator[Record]:
     """The item and the snapshot of one bundled story.
 
     Raises:
@@ -147,7 +178,7 @@ def _records(entry: Any, page: Page) -> Iterator[Record]:
         raise RecordError(f"the item has another id than was asked for: {ascii(number)[:60]}")
     described = _description(item)
     measured = {
-        "rank": fields.count(story, "rank"),
+        place: fields.count(story, "rank"),
         "upvotes": fields.count(item, "score"),
         "comments": fields.count(item, "descendants"),
     }

@@ -10,12 +10,14 @@ import base64
 import json
 import logging
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Literal, NoReturn, Self
 
 import httpx
@@ -46,7 +48,11 @@ _FIRST_TAG = re.compile(rb"<([A-Za-z][\w:.-]*)[\s>]")
 _SECRET_QUERY = re.compile(
     r"(?i)([?&](?:key|api_key|access_token|token|client_secret|password)=)[^&#\s]*"
 )
-_QUOTA_REASONS = frozenset({"quotaExceeded", "dailyLimitExceeded"})
+# Google says a used-up daily quota of a method as a 429 whose message names the limit.
+_PER_DAY = re.compile(rb"(?i)per day")
+_QUOTA_REASONS = frozenset(
+    {"quotaExceeded", "dailyLimitExceeded", "daily_quota_limit_exceeded"}  # Google, TikTok
+)
 _RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "keyInvalid", "keyExpired", "accessNotConfigured"})
 
@@ -55,6 +61,12 @@ def user_agent(settings: Settings) -> str:
     """Who asks, with an address to complain to where one is set."""
     contact = f"; {settings.contact}" if settings.contact else ""
     return f"ytempire/0.1 (trend ingestion{contact})"
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """The certificates of the machine; reading them takes longer than many a request."""
+    return httpx.create_ssl_context()
 
 
 @dataclass(frozen=True)
@@ -153,6 +165,7 @@ class HttpClient:
             follow_redirects=not self._secrets,
             max_redirects=5,
             trust_env=not self.is_world,  # a proxy cannot reach the loopback
+            verify=_tls(),
         )
 
     def __enter__(self) -> Self:
@@ -272,7 +285,9 @@ class HttpClient:
     def _send_once(self, sent: httpx.Request, expect: Expect, max_bytes: int) -> Fetched:
         request = self.redact(f"{sent.method} {sent.url}")
         try:
-            response = self._client.send(sent, stream=True)
+            # What is posted may be a secret, and a redirect would carry it to another host.
+            follow = False if sent.method == "POST" else httpx.USE_CLIENT_DEFAULT
+            response = self._client.send(sent, stream=True, follow_redirects=follow)
             try:
                 body = b"".join(_limited(response, max_bytes))
             finally:
@@ -312,7 +327,10 @@ class HttpClient:
         if reasons & _QUOTA_REASONS:
             raise QuotaExceededError(f"{what}; wait for the quota to reset or ask for a higher one")
         wait = _retry_after(response.headers)
+        if status == 429 and _PER_DAY.search(body):
+            raise QuotaExceededError(f"{what}; wait for the quota to reset or ask for a higher one")
         if status == 429 or reasons & _RATE_REASONS:
+            wait = _window_reset(response.headers) if wait is None else wait
             raise RateLimitedError(f"{what}; retry later", retry_after_s=wait)
         if status >= 500 or status == 408:
             raise ProviderError(f"{what}; retry later", retry_after_s=wait)
@@ -361,9 +379,11 @@ def is_whole(body: bytes, expect: Expect) -> bool:
         except (ValueError, RecursionError):
             return False
         return True
-    # The end of a document is that of its first element.
-    root = _FIRST_TAG.search(body)
-    return root is not None and body.rstrip().endswith(b"</" + root[1] + b">")
+    # The end of a document is that of its first element; caches add comments behind it.
+    root, tail = _FIRST_TAG.search(body), body.rstrip()
+    while tail.endswith(b"-->") and b"<!--" in tail:
+        tail = tail[: tail.rfind(b"<!--")].rstrip()
+    return root is not None and tail.endswith(b"</" + root[1] + b">")
 
 
 def _secrets(credentials: Credentials) -> tuple[str, ...]:
@@ -398,28 +418,33 @@ class _Pace:
 
 
 def _reasons(body: bytes) -> set[str]:
-    """Machine-readable reasons in an error body of Google's shape; empty for any other."""
+    """Machine-readable reasons in an error body of Google's or TikTok's shape, else none."""
     try:
         error: Any = json.loads(body)["error"]
         entries = [*error.get("errors", []), *error.get("details", [])]
-        return {str(entry["reason"]) for entry in entries if "reason" in entry}
+        code = {error["code"]} if isinstance(error.get("code"), str) else set()
+        return code | {str(entry["reason"]) for entry in entries if "reason" in entry}
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return set()
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds to wait by a Retry-After header in either of its forms, or one that says the same.
-
-    X gives the epoch second of the reset, Reddit the seconds until it.
-    """
-    text = headers.get("Retry-After") or headers.get("X-Ratelimit-Reset")
+    """Seconds to wait by a Retry-After header in either of its forms."""
+    text = headers.get("Retry-After")
     if text is None:
-        reset = headers.get("X-Rate-Limit-Reset", "")
-        return max(int(reset) - time.time(), 0.0) if reset.isdigit() else None
+        return None
     try:
         return max(float(text), 0.0) if text.strip().isdigit() or "." in text else _until(text)
     except (ValueError, OverflowError):
         return None
+
+
+def _window_reset(headers: httpx.Headers) -> float | None:
+    """Seconds until a rate window starts anew: X gives the epoch second, Reddit the seconds."""
+    epoch, seconds = headers.get("X-Rate-Limit-Reset", ""), headers.get("X-Ratelimit-Reset", "")
+    if epoch.isdigit():
+        return max(int(epoch) - time.time(), 0.0)
+    return float(seconds) if seconds.replace(".", "", 1).isdigit() else None
 
 
 def _until(date: str) -> float:

@@ -1,33 +1,47 @@
-"""YouTube: the `mostPopular` chart of each configured region.
+"""YouTube: the `mostPopular` chart of each configured region, whole and by category.
 
-YouTube Data API v3, videos.list with `chart=mostPopular`: parameters, paging, errors and the cost
-of 1 unit a page are those of https://developers.google.com/youtube/v3/docs/videos/list (read
-2026-01); the resource is https://developers.google.com/youtube/v3/docs/videos. The key travels in
-the `X-Goog-Api-Key` header (https://cloud.google.com/apis/docs/system-parameters), so that no URL
-ever holds it.
+YouTube Data API v3, videos.list with `chart=mostPopular`, as documented on
+https://developers.google.com/youtube/v3/docs/videos/list (read 2026-11); the resource is
+https://developers.google.com/youtube/v3/docs/videos. Since 21 July 2025 the chart stands for the
+Music, Movies and Gaming charts; older archives of "trending" videos do not match it. Not every
+category has a chart in every region: the answer is then 404 videoChartNotFound, and the category
+is left out.
 
-Since 21 July 2025 the chart stands for the Music, Movies and Gaming charts; older archives of
-"trending" videos do not match it.
+`chart_rank` is the place on the region's whole chart. Rows of a category's chart have none: their
+place is another list's, and `category_id` says which. So have the rows of the last resort, which
+reads nothing but the videos that led the region's chart when it was last read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qs
 
-from ml.exceptions import RecordError
+from ml.exceptions import NotFoundError
 from ml.settings import Settings
-from ml.sources import fields
+from ml.sources import youtube_data as api
 from ml.sources.access import Access
-from ml.sources.base import Availability, Interval, Page, Record, Rejected, Source, SourceSpec
-from ml.sources.http import Credentials, HttpClient
-from ml.sources.quota import Level, Quota
+from ml.sources.base import (
+    Availability,
+    Interval,
+    Page,
+    Record,
+    Rejected,
+    Source,
+    SourceSpec,
+    is_latest,
+    latest_end,
+)
+from ml.sources.http import HttpClient
+from ml.sources.quota import Level
 
-PARTS = "snippet,contentDetails,statistics,status"
-PAGE_SIZE = 50
+log = logging.getLogger(__name__)
+
 MAX_VIDEOS = 200  # the provider's own end of the chart
-UNITS = Quota("youtube", per_day=10_000, unit="units", zone="America/Los_Angeles")
+KNOWN_IDS = "known-ids"
+_KNOWN = "known"  # of the cursor: the ids that last led each region's chart, best first
 
 
 class YouTubeSource(Source):
@@ -37,18 +51,19 @@ class YouTubeSource(Source):
         id="youtube",
         family="youtube",
         title="YouTube charts",
-        docs=("https://developers.google.com/youtube/v3/docs/videos/list (2026-01)",),
+        docs=("https://developers.google.com/youtube/v3/docs/videos/list (2026-11)",),
         kinds=(),
-        base_url="https://www.googleapis.com/youtube/v3",
-        credentials=("youtube_api_key",),
-        quotas=(UNITS,),
-        params={"regions": "youtube_regions"},
+        base_url=api.BASE_URL,
+        credentials=(api.KEY,),
+        quotas=(api.UNITS,),
+        params={"regions": "youtube_regions", "categories": "youtube_categories"},
     )
 
     def __init__(self, settings: Settings, *, max_videos: int = MAX_VIDEOS) -> None:
         super().__init__(settings)
-        self._regions = settings.youtube_regions
-        self._pages = -(-min(max_videos, MAX_VIDEOS) // PAGE_SIZE)
+        self._regions = tuple(settings.youtube_regions)
+        self._categories = tuple(settings.youtube_categories)
+        self._pages = -(-min(max_videos, MAX_VIDEOS) // api.PAGE_SIZE)
 
     def availability(self) -> Availability:
         """Whether there is a key and a region."""
@@ -57,120 +72,107 @@ class YouTubeSource(Source):
         return super().availability()
 
     def levels(self) -> tuple[Level, ...]:
-        """All regions, or the first half of them, or the first alone."""
-        counts = dict.fromkeys((len(self._regions), -(-len(self._regions) // 2), 1))
-        return tuple(
-            Level(f"regions={count}", {UNITS.pool: self._pages * count}) for count in counts
-        )
+        """All regions and categories; then no categories; then half the regions, then the first.
+
+        The last resort asks for the known ids of as many regions as cost less than one chart.
+        """
+        regular = [
+            Level(name, {api.UNITS.pool: self._pages * len(regions) * (1 + len(categories))})
+            for name, (regions, categories) in self._plans().items()
+        ]
+        cost = {api.UNITS.pool: len(self._known_regions())}
+        return (*regular, Level(KNOWN_IDS, cost, last_resort=True))
+
+    def _plans(self) -> dict[str, tuple[Sequence[str], Sequence[int]]]:
+        """Regions and categories of each regular level, by its name, the most complete first."""
+        total = len(self._regions)
+        plans: dict[str, tuple[Sequence[str], Sequence[int]]] = {}
+        if self._categories:
+            name = f"regions={total} categories={len(self._categories)}"
+            plans[name] = (self._regions, self._categories)
+        for count in dict.fromkeys((total, -(-total // 2), 1)):
+            plans[f"regions={count}"] = (self._regions[:count], ())
+        return plans
+
+    def _known_regions(self) -> Sequence[str]:
+        return self._regions[: max(self._pages - 1, 1)]
 
     def fetch(
         self, interval: Interval, cursor: Mapping[str, Any] | None, access: Access
     ) -> Iterator[Page]:
-        """Yield the pages of every region's chart; a chart has no increments, so no cursor."""
-        key = self.settings.require_credential("youtube_api_key")
-        credentials = Credentials({"X-Goog-Api-Key": key}, variable="YOUTUBE_API_KEY")
-        number = 0
-        with access.client(self, credentials=credentials) as http:
-            for region in self._regions[: self._wanted(access.level)]:
-                for page in self._chart(http, region, number):
-                    yield page
-                    number += 1
+        """Yield the pages of the charts, or at the last resort those of the cursor's ids."""
+        with api.client(self, access) as http:
+            if access.level.name == KNOWN_IDS:
+                pages = self._known(http, (cursor or {}).get(_KNOWN, {}))
+            else:
+                pages = self._charts(http, access.level)
+            for number, page in enumerate(pages):
+                yield replace(page, number=number)
 
-    def _wanted(self, level: Level) -> int:
-        costs = {each.name: each.costs[UNITS.pool] // self._pages for each in self.levels()}
-        return costs.get(level.name, len(self._regions))
+    def _charts(self, http: HttpClient, level: Level) -> Iterator[Page]:
+        plans = self._plans()
+        regions, categories = plans.get(level.name) or next(iter(plans.values()))
+        for region in regions:
+            yield from self._chart(http, "chart", {"regionCode": region})
+            for category in categories:
+                chosen = {"regionCode": region, "videoCategoryId": str(category)}
+                try:
+                    yield from self._chart(http, "category", chosen)
+                except NotFoundError:  # videoChartNotFound
+                    log.info("youtube: there is no chart of category %s in %s", category, region)
 
-    def _chart(self, http: HttpClient, region: str, number: int) -> Iterator[Page]:
-        """The pages of one region.
-
-        The rank of a page's first video is kept as the fragment `#rank=51` of the request (a
-        fragment is never sent): page tokens are opaque, and the body does not say it.
-        """
+    def _chart(self, http: HttpClient, stream: str, chosen: Mapping[str, str]) -> Iterator[Page]:
+        """The pages of one chart, each with the rank of its first video as its note."""
         params: dict[str, str | int] = {
-            "part": PARTS, "chart": "mostPopular", "regionCode": region, "maxResults": PAGE_SIZE,
+            "chart": "mostPopular", "maxResults": api.PAGE_SIZE, **chosen,
         }  # fmt: skip
         rank = 1
-        for page_number in range(number, number + self._pages):
-            fetched = http.get("videos", params, cost=(UNITS, 1))
-            yield Page(
-                stream="chart",
-                region=region,
-                number=page_number,
-                body=fetched.body,
-                request=f"{fetched.request}#rank={rank}",
-                fetched_at=fetched.fetched_at,
-            )
-            items, token = _outline(fetched.body)
+        for _ in range(self._pages):
+            fetched = api.get_videos(http, **params)
+            yield api.new_page(stream, chosen["regionCode"], fetched, note=f"rank={rank}")
+            items, token = api.outline(fetched.body)
             if not token or token == params.get("pageToken"):
                 return
             params["pageToken"] = token
-            rank += items
+            rank += len(items)
+
+    def _known(self, http: HttpClient, known: Mapping[str, list[str]]) -> Iterator[Page]:
+        for region in self._known_regions():
+            for ids in api.batches(known.get(region, [])[: api.PAGE_SIZE]):
+                yield api.new_page("known", region, api.get_videos(http, id=ids))
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into rows of `raw.youtube_videos`; what does not parse becomes `Rejected`."""
-        try:
-            items = fields.mapping(fields.document(page.body), "page").get("items")
-            if not isinstance(items, list):
-                raise RecordError("the page has no list of items")
-        except RecordError as error:
-            yield fields.rejected_body("video", error, page.body)
-            return
-        first = _first_rank(page.request)
-        for position, item in enumerate(items):
-            try:
-                yield Record("raw.youtube_videos", _row(item, page, first + position))
-            except RecordError as error:
-                yield fields.rejected("video", error, item, position)
+        if page.stream != "chart":
+            return api.read_items(page, "video", lambda item, _: api.video_row(item, page))
+        first = _first_rank(page)
+        return api.read_items(
+            page, "video", lambda item, position: api.video_row(item, page, first + position)
+        )
+
+    def next_cursor(
+        self,
+        interval: Interval,
+        cursor: Mapping[str, Any] | None,
+        pages: Sequence[Page],
+    ) -> Mapping[str, Any]:
+        """The end of the latest interval, and the ids that then led each region's chart.
+
+        A region that was not read keeps its ids.
+        """
+        known = dict((cursor or {}).get(_KNOWN, {}))
+        if is_latest(interval, cursor):
+            heads = [page for page in pages if page.stream == "chart" and _first_rank(page) == 1]
+            known |= {page.region: ids for page in heads if (ids := _ids(page))}
+        return latest_end(interval, cursor) | ({_KNOWN: known} if known else {})
 
 
-def _outline(body: bytes) -> tuple[int, str | None]:
-    """Number of items and next page token, as far as the body has them."""
-    try:
-        page = fields.mapping(fields.document(body), "page")
-        items = page.get("items")
-        return len(items) if isinstance(items, list) else 0, fields.text(page, "nextPageToken")
-    except RecordError:
-        return 0, None
+def _first_rank(page: Page) -> int:
+    value = api.note(page, "rank") or ""
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 1
 
 
-def _first_rank(request: str) -> int:
-    value = parse_qs(request.rpartition("#")[2]).get("rank", ["1"])[0]
-    return int(value) if value.isascii() and value.isdigit() else 1
-
-
-def _row(item: Any, page: Page, rank: int) -> dict[str, Any]:
-    """Columns of one video resource.
-
-    Raises:
-        RecordError: naming the field that does not fit.
-    """
-    video = fields.mapping(item, "item")
-    snippet = fields.mapping(video.get("snippet"), "snippet")
-    details = fields.mapping(video.get("contentDetails", {}), "contentDetails")
-    statistics = fields.mapping(video.get("statistics", {}), "statistics")
-    status = fields.mapping(video.get("status", {}), "status")
-    category = fields.count(snippet, "categoryId")
-    if category is not None and category > 1000:
-        raise RecordError(f"categoryId is out of range: {category}")
-    language = fields.text(snippet, "defaultLanguage")
-    return {
-        "region": page.region,
-        "video_id": fields.required_text(video, "id"),
-        "observed_at": page.fetched_at,
-        "available_at": page.fetched_at,
-        "chart_rank": rank,
-        "title": fields.required_text(snippet, "title"),
-        "channel_id": fields.text(snippet, "channelId"),
-        "channel_title": fields.text(snippet, "channelTitle"),
-        "category_id": category,
-        "published_at": fields.moment(snippet, "publishedAt"),
-        "tags": fields.texts(snippet, "tags"),
-        "language": language or fields.text(snippet, "defaultAudioLanguage"),
-        "duration_s": fields.seconds(details, "duration"),
-        "views": fields.count(statistics, "viewCount"),
-        "likes": fields.count(statistics, "likeCount"),
-        "dislikes": None,  # private since December 2021
-        "comments": fields.count(statistics, "commentCount"),
-        "regions_listed": None,
-        "made_for_kids": fields.flag(status, "madeForKids"),
-    }
+def _ids(page: Page) -> list[str]:
+    items, _ = api.outline(page.body)
+    found = (api.usable_id(item.get("id")) for item in items if isinstance(item, dict))
+    return list(dict.fromkeys(filter(None, found)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,24 @@ from ml.settings import Bucket, Settings, get_settings
 BUCKETS: tuple[Bucket, ...] = ("bronze", "mlflow", "content", "reports")
 
 
+@lru_cache(maxsize=4)
+def _client(endpoint: str | None, access_key: str, secret_key: str, region: str) -> Any:
+    """One client and its connections for all stores of a process; boto3's clients are shareable."""
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name=region,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            retries={"max_attempts": 6, "mode": "standard"},
+            connect_timeout=5,
+        ),
+    )
+
+
 class ObjectStore:
     """A thin layer over one S3 endpoint. Keys are relative to a bucket."""
 
@@ -26,18 +44,12 @@ class ObjectStore:
 
     @cached_property
     def _client(self) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=self._settings.s3_endpoint_url,
-            aws_access_key_id=self._settings.require("s3_access_key"),
-            aws_secret_access_key=self._settings.require("s3_secret_key"),
-            region_name=self._settings.s3_region,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                retries={"max_attempts": 6, "mode": "standard"},
-                connect_timeout=5,
-            ),
+        settings = self._settings
+        return _client(
+            settings.s3_endpoint_url,
+            settings.require("s3_access_key"),
+            settings.require("s3_secret_key"),
+            settings.s3_region,
         )
 
     def put_bytes(

@@ -31,14 +31,22 @@ class LedgerMeter:
     """A meter that keeps its count in `ops.quota_ledger`; a context manager."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        url = (settings or get_settings()).require("database_url")
-        self._conn: psycopg.Connection = connect(url, autocommit=True)
+        self._url = (settings or get_settings()).require("database_url")
+        self._opened: psycopg.Connection | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._conn.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    @property
+    def _conn(self) -> psycopg.Connection:
+        """Opened by the first call that counts: most sources have no quota."""
+        if self._opened is None:
+            self._opened = connect(self._url, autocommit=True)
+        return self._opened
 
     def spend(self, quota: Quota, units: int, at: datetime | None) -> None:
         """Book `units` on the quota's day at `at` (now, if None).

@@ -35,6 +35,27 @@ class WorldClock:
         self._origin = start or WORLD_START
         self._zero = wall() if start else WORLD_START.timestamp()
 
+    @property
+    def speed(self) -> float:
+        """How many times as fast as the machine's clock it runs."""
+        return self._speed
+
+    def now(self) -> datetime:
+        """The world's time."""
+        return self._origin + timedelta(seconds=(self._wall() - self._zero) * self._speed)
+
+    def run_at(self, speed: float) -> None:
+        """Run at another speed from now on, without a jump.
+
+        Raises:
+            ValueError: if it is no positive number: the world's time never goes back.
+        """
+        if not 0.0 < speed < math.inf:
+            raise ValueError(f"the clock's speed must be a number above 0, not {speed}")
+        wall = self._wall()
+        self._origin += timedelta(seconds=(wall - self._zero) * self._speed)
+        self._zero, self._speed = wall, speed
+
     def minute(self, override: str | None = None) -> int:
         """Minutes since the world's start, by this clock or by an `X-World-Now` header.
 
@@ -42,8 +63,7 @@ class WorldClock:
             ValueError: if the header is not an ISO 8601 time with a zone.
         """
         if override is None:
-            elapsed = (self._wall() - self._zero) * self._speed
-            now = self._origin + timedelta(seconds=elapsed)
+            now = self.now()
         else:
             now = datetime.fromisoformat(override)
             if now.tzinfo is None:

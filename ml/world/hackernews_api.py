@@ -1,8 +1,11 @@
 """The Hacker News API of the world: story lists and items.
 
-Shapes: https://github.com/HackerNews/API (v0, read 2026-01). Item ids are shared by stories and
-comments as on Hacker News; comments are counted but not served: their ids answer null, as unknown
-ones do, and stories come without the optional `kids`.
+Shapes: https://github.com/HackerNews/API (v0, read 2026-01, again 2026-11). Item ids are shared by
+stories and comments as on Hacker News; comments are counted but not served: their ids answer null,
+as unknown ones do, and stories come without the optional `kids`.
+
+`updates` has the stories that are new or have other points or comments than five minutes ago, the
+newest first, and their authors; the documentation does not say how far back it goes.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from ml.world.faults import damage
 from ml.world.texts import share, story_title
 
 _LISTS = ("topstories", "newstories", "beststories")
-_UPDATED = 60
+_UPDATED_MIN = 5
+_UPDATED = 500  # at most
 
 
 def router(world: World) -> APIRouter:
@@ -49,9 +53,9 @@ def named(call: Call, name: str) -> Any:
     """A story list, `updates` or `maxitem`; null for any other name, as Firebase answers."""
     seed = call.world.seed
     if name == "maxitem":
-        return int(p.FIRST_ITEM_ID + call.minute * p.ITEMS_PER_DAY // 1440)
+        return int(p.FIRST_ITEM_ID + call.minute * stories.items_per_day(seed) // 1440)
     if name == "updates":
-        return {"items": stories.ranked(seed, call.minute)[:_UPDATED], "profiles": []}
+        return _updates(call)
     if name not in _LISTS:
         return None
     return damage(_story_list(call, name), call.faults, seed, call.address)
@@ -69,6 +73,25 @@ def _story_list(call: Call, name: str) -> list[int]:
     return [int(item) for item in recent.item[order[: p.TOP_STORIES]]]
 
 
+def _updates(call: Call) -> dict[str, Any]:
+    """What has changed of late."""
+    recent = stories.recent(call.world.seed, call.minute)
+    before = call.hours - _UPDATED_MIN / 60.0
+    now, then = stories.scores(recent, call.hours), stories.scores(recent, before)
+    changed = (recent.submitted > before) | (now[0] != then[0]) | (now[1] != then[1])
+    rows = np.flatnonzero(changed)[::-1][:_UPDATED]
+    authors = [author(call.world.seed, int(entity)) for entity in recent.ids[rows]]
+    return {
+        "items": [int(item) for item in recent.item[rows]],
+        "profiles": list(dict.fromkeys(authors)),
+    }
+
+
+def author(seed: int, entity: int) -> str:
+    """Who has submitted a story."""
+    return f"reader{noise.pick(seed, 'story:author', entity, 15_000)}"
+
+
 def story_item(call: Call, number: str) -> Any:
     """One story, or null."""
     if not (number.isascii() and number.isdigit()) or len(number) > 12:
@@ -76,23 +99,23 @@ def story_item(call: Call, number: str) -> Any:
     found = stories.find_story(call.world.seed, int(number), call.hours)
     if found is None:
         return None
-    item = _story(call, found)
+    item = story(call.world.seed, found, call.hours)
     return damage([item], call.faults, call.world.seed, call.address)[-1]
 
 
-def _story(call: Call, found: stories.Stories) -> dict[str, Any]:
-    seed, entity = call.world.seed, int(found.ids[0])
-    score, comments = stories.scores(found, call.hours)
+def story(seed: int, found: stories.Stories, hours: float) -> dict[str, Any]:
+    """A story of one row as Firebase has it at a time."""
+    entity = int(found.ids[0])
+    score, comments = stories.scores(found, hours)
     title = story_title(
         seed, entity, int(found.niche[0]), int(found.subject[0]), int(found.angle[0])
     )
-    author = noise.pick(seed, "story:author", entity, 15_000)
     item: dict[str, Any] = {
-        "by": f"reader{author}",
+        "by": author(seed, entity),
         "descendants": int(comments[0]),
         "id": int(found.item[0]),
         "score": int(score[0]),
-        "time": int(p.WORLD_START.timestamp() + round(float(found.submitted[0]) * 3600)),
+        "time": int(stories.unix_time(found)[0]),
         "title": title,
         "type": "story",
     }

@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from ml.world.scale import seed_of
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -26,8 +28,9 @@ _SECOND_INVERSE = pow(_SECOND, -1, 1 << 64)
 
 @lru_cache(maxsize=4096)
 def stream_key(seed: int, stream: str) -> int:
-    """64-bit key of a stream."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}:{stream}".encode(), digest_size=8).digest())
+    """64-bit key of a stream; that of a world is the same at every scale."""
+    text = f"{seed_of(seed)}:{stream}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
 def mix(value: int) -> int:

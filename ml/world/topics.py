@@ -13,15 +13,25 @@ from ml.world.vocabulary import vocabulary
 
 _DAY_OFFSET = 1 << 20  # keeps the ids of days before the world's start positive
 _PER_DAY = 1 << 12
+# Ids of what a day has beyond that: a bigger world does not change the ids of a smaller one.
+_MORE = 1 << 50
+_MORE_PER_DAY = 1 << 28
 
 
 def entity_ids(day: int, count: int) -> noise.Ints:
     """Ids of the entities of a day; unique within their kind."""
-    return (day + _DAY_OFFSET) * _PER_DAY + np.arange(count, dtype=np.int64)
+    index = np.arange(count, dtype=np.int64)
+    ids = (day + _DAY_OFFSET) * _PER_DAY + index
+    if count > _PER_DAY:
+        ids[_PER_DAY:] = _MORE + (day + _DAY_OFFSET) * _MORE_PER_DAY + index[_PER_DAY:]
+    return ids
 
 
 def split_id(entity: int) -> tuple[int, int]:
     """Day and index of an entity id."""
+    if entity >= _MORE:
+        day, index = divmod(entity - _MORE, _MORE_PER_DAY)
+        return day - _DAY_OFFSET, index
     return entity // _PER_DAY - _DAY_OFFSET, entity % _PER_DAY
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +11,9 @@ import numpy as np
 from ml.world import noise, topics
 from ml.world import parameters as p
 from ml.world.channels import channels
+from ml.world.scale import per_day
+
+_BLOCK = 8192  # videos drawn at once: with all topics beside each, more would fill the memory
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,34 @@ class Videos:
         return Videos(**{name: getattr(self, name)[index] for name in self.__dataclass_fields__})
 
 
-@lru_cache(maxsize=128)
 def videos_of_day(seed: int, day: int) -> Videos:
+    """The videos uploaded on a day; in a bigger world, first those of `contenders_of_day`."""
+    contenders = contenders_of_day(seed, day)
+    if per_day(seed, p.VIDEOS_PER_DAY) <= p.VIDEOS_PER_DAY:
+        return contenders
+    return _with_others(seed, day)
+
+
+@lru_cache(maxsize=128)
+def contenders_of_day(seed: int, day: int) -> Videos:
     """The videos uploaded on a day that have a chance of a chart place."""
-    ids = topics.entity_ids(day, p.VIDEOS_PER_DAY)
+    count = min(per_day(seed, p.VIDEOS_PER_DAY), p.VIDEOS_PER_DAY)
+    return _made(seed, day, topics.entity_ids(day, count))
+
+
+@lru_cache(maxsize=4)
+def _with_others(seed: int, day: int) -> Videos:
+    """The contenders of a day, and all that a bigger world has beside them."""
+    ids = topics.entity_ids(day, per_day(seed, p.VIDEOS_PER_DAY))
+    blocks = [contenders_of_day(seed, day)]
+    for start in range(p.VIDEOS_PER_DAY, len(ids), _BLOCK):
+        block = _made(seed, day, ids[start : start + _BLOCK])
+        blocks.append(replace(block, views_24h=block.views_24h - p.VIEWS_24H_UNLISTED))
+    columns = Videos.__dataclass_fields__
+    return Videos(**{name: np.concatenate([getattr(b, name) for b in blocks]) for name in columns})
+
+
+def _made(seed: int, day: int, ids: noise.Ints) -> Videos:
     shares = np.array(p.PUBLISH_HOUR_SHARE)
     hour = noise.choice(seed, "video:hour", ids, shares) + noise.uniform(seed, "video:minute", ids)
     # Whole seconds, because that is what the API shows.
@@ -156,6 +183,8 @@ def find_video(seed: int, identifier: str) -> tuple[int, int] | None:
         return None
     entity = noise.unmix(value) ^ noise.stream_key(seed, "video:id")
     day, index = topics.split_id(entity)
-    if index >= p.VIDEOS_PER_DAY or abs(day) > 40_000 or video_id(seed, entity) != identifier:
+    if index >= per_day(seed, p.VIDEOS_PER_DAY) or abs(day) > 40_000:
+        return None
+    if video_id(seed, entity) != identifier:
         return None
     return day, index

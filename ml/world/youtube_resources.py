@@ -1,14 +1,18 @@
-"""Video and channel resources, shaped as the YouTube Data API v3 documents them.
+"""Resources, shaped as the YouTube Data API v3 documents them.
 
-https://developers.google.com/youtube/v3/docs/videos and
-https://developers.google.com/youtube/v3/docs/channels (read 2026-01). A count that the owner hides
-is absent, every count is a string, subscriber counts have three significant figures.
+https://developers.google.com/youtube/v3/docs/videos,
+https://developers.google.com/youtube/v3/docs/channels,
+https://developers.google.com/youtube/v3/docs/search and
+https://developers.google.com/youtube/v3/docs/videoCategories (read 2026-11). A count that the owner
+hides is absent, every count is a string, subscriber counts have three significant figures. The
+texts of a search result are HTML-escaped (https://github.com/DialmasterOrg/Youtarr/pull/654).
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import html
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +35,15 @@ CHANNEL_PARTS = frozenset({
     "auditDetails", "brandingSettings", "contentDetails", "contentOwnerDetails", "id",
     "localizations", "snippet", "statistics", "status", "topicDetails",
 })  # fmt: skip
+# Ids and titles of the categories that videos can be put in.
+CATEGORIES = {
+    1: "Film & Animation", 2: "Autos & Vehicles", 10: "Music", 15: "Pets & Animals", 17: "Sports",
+    19: "Travel & Events", 20: "Gaming", 22: "People & Blogs", 23: "Comedy", 24: "Entertainment",
+    25: "News & Politics", 26: "Howto & Style", 27: "Education", 28: "Science & Technology",
+    29: "Nonprofits & Activism",
+}  # fmt: skip
+_CATEGORY_OWNER = "UCBR8-60-B28hp2BmDPdntcQ"  # YouTube's own channel, as documented
+_EXCERPT = 150  # characters of a description that a search result shows
 _THUMBNAILS = {
     "default": ("default", 120, 90),
     "medium": ("mqdefault", 320, 180),
@@ -124,10 +137,9 @@ def _fixed_parts(
         snippet["defaultLanguage"] = "en"
     if share(seed, "video:audio", entity) >= p.AUDIO_LANGUAGE_ABSENT:
         snippet["defaultAudioLanguage"] = "en"
-    ids = np.array([entity], dtype=np.int64)
-    seconds = noise.lognormal(seed, "video:duration", ids, niche.median_s, niche.sigma)[0]
+    seconds = durations(seed, np.array([entity], dtype=np.int64), np.array([topic[0]]))
     details: dict[str, Any] = {
-        "duration": iso_duration(int(min(max(seconds, 5.0), 43_200.0))),
+        "duration": iso_duration(int(seconds[0])),
         "dimension": "2d",
         "definition": "hd",
         "caption": "true" if share(seed, "video:captions", entity) < p.CAPTIONS else "false",
@@ -146,6 +158,71 @@ def _fixed_parts(
     return {"snippet": snippet, "contentDetails": details, "status": status}
 
 
+def durations(seed: int, ids: noise.Ints, niche: noise.Ints) -> noise.Ints:
+    """Lengths of videos in seconds."""
+    kinds = vocabulary().niches
+    median = np.array([kind.median_s for kind in kinds])[niche]
+    sigma = np.array([kind.sigma for kind in kinds])[niche]
+    seconds = median * np.exp(sigma * noise.normal(seed, "video:duration", ids))
+    return np.asarray(np.clip(seconds, 5.0, 43_200.0), dtype=np.int64)
+
+
+def search_items(seed: int, videos: Videos, parts: set[str]) -> list[dict[str, Any]]:
+    """Search results that point at the videos."""
+    return [_search_item(item, parts) for item in video_items(seed, videos, 0.0, {"snippet"})]
+
+
+def _search_item(video: dict[str, Any], parts: set[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "kind": "youtube#searchResult",
+        "etag": etag("search", video["id"], sorted(parts)),
+        "id": {"kind": "youtube#video", "videoId": video["id"]},
+    }
+    if "snippet" in parts:
+        full = video["snippet"]
+        text = full["description"]
+        excerpt = text if len(text) <= _EXCERPT else text[:_EXCERPT].rsplit(" ", 1)[0] + " ..."
+        result["snippet"] = {
+            "publishedAt": full["publishedAt"],
+            "channelId": full["channelId"],
+            "title": _escaped(full["title"]),
+            "description": _escaped(" ".join(excerpt.split())),
+            "thumbnails": full["thumbnails"],
+            "channelTitle": _escaped(full["channelTitle"]),
+            "liveBroadcastContent": full["liveBroadcastContent"],
+            "publishTime": full["publishedAt"],
+        }
+    return result
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text).replace("&#x27;", "&#39;")
+
+
+def category_item(number: int, parts: set[str]) -> dict[str, Any]:
+    """Resource of a video category."""
+    item: dict[str, Any] = {
+        "kind": "youtube#videoCategory", "etag": etag("category", number), "id": str(number),
+    }  # fmt: skip
+    if "snippet" in parts:
+        title = CATEGORIES[number]
+        item["snippet"] = {"title": title, "assignable": True, "channelId": _CATEGORY_OWNER}
+    return item
+
+
+def _handle(title: str) -> str:
+    return "@" + "".join(character for character in title.lower() if character.isalnum())
+
+
+@lru_cache(maxsize=2)
+def channel_handles(seed: int) -> dict[str, int]:
+    """The channel of each handle; of those with the same name, the first."""
+    found: dict[str, int] = {}
+    for index in range(p.CHANNELS):
+        found.setdefault(_handle(channel_title(seed, index)), index)
+    return found
+
+
 def channel_item(seed: int, index: int, hours: float, parts: set[str]) -> dict[str, Any]:
     """Resource of a channel at a time."""
     identifier = channel_id(seed, index)
@@ -154,11 +231,12 @@ def channel_item(seed: int, index: int, hours: float, parts: set[str]) -> dict[s
     subscribers = subscribers_at(seed, index, hours)
     founded = -p.HOURS_PER_DAY * (200 + noise.pick(seed, "channel:founded", index, 4000))
     uploads = 40 + noise.pick(seed, "channel:uploads", index, 1500)
+    hidden = share(seed, "channel:hidden", index) < p.SUBSCRIBERS_HIDDEN
     known: dict[str, Any] = {
         "snippet": {
             "title": title,
             "description": f"{title}: new videos every week.",
-            "customUrl": "@" + "".join(c for c in title.lower() if c.isalnum()),
+            "customUrl": _handle(title),
             "publishedAt": iso(float(founded)),
             "thumbnails": _thumbnails("https://yt3.ggpht.com", identifier),
             "localized": {"title": title, "description": f"{title}: new videos every week."},
@@ -168,10 +246,12 @@ def channel_item(seed: int, index: int, hours: float, parts: set[str]) -> dict[s
         "statistics": {
             "viewCount": str(subscribers * (90 + index % 120)),
             "subscriberCount": str(subscribers),
-            "hiddenSubscriberCount": False,
+            "hiddenSubscriberCount": hidden,
             "videoCount": str(uploads),
         },
     }
+    if hidden:
+        del known["statistics"]["subscriberCount"]
     item: dict[str, Any] = {"kind": "youtube#channel", "etag": "", "id": identifier}
     item |= {name: value for name, value in known.items() if name in parts}
     item["etag"] = etag(identifier, sorted(parts), item.get("statistics"))

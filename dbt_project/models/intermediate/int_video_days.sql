@@ -10,7 +10,8 @@ with
 observations as (
 
     -- Only what had happened, and could be known, at `as_of`. An observation without a view count
-    -- says nothing about views and is left out.
+    -- says nothing about views and is left out, and so is what a search has found: this is about
+    -- the charts.
     select
         source,
         region,
@@ -31,6 +32,7 @@ observations as (
         event_at <= {{ as_of() }}
         and available_at <= {{ as_of() }}
         and views is not null
+        and source != 'youtube_search'
 
 ),
 
@@ -50,7 +52,7 @@ charts as (
     select
         video_id,
         observed_date,
-        count(distinct region) as regions_listed,
+        count(distinct region) filter (where chart_rank is not null) as regions_listed,
         min(chart_rank) as best_rank,
         max(available_at) as available_at
     from observations

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ml.exceptions import ProviderError
 from ml.sources.base import Interval, Page, Record, Rejected
+from ml.sources.catalog import get_source
 from ml.sources.hackernews import HackerNewsSource
 
 from .conftest import LiveWorld, fetch, world_settings
@@ -139,3 +140,38 @@ def test_lone_surrogates_in_a_bundle_are_a_dead_letter() -> None:
     body = b'{"stories": [{"rank": 1, "id": 1, "body": "\\ud800"}]}'
     (row,) = SOURCE.parse(Page("stories", "ZZ", 1, body, "GET http://x", NOON))
     assert isinstance(row, Rejected)
+
+
+@pytest.mark.parametrize(
+    ("source_id", "listing", "place"),
+    [
+        ("hackernews", "topstories", "rank"),
+        ("hackernews_new", "newstories", "new_rank"),
+        ("hackernews_best", "beststories", "best_rank"),
+    ],
+)
+def test_each_list_is_a_source_with_its_own_place(
+    world: LiveWorld, day: Interval, source_id: str, listing: str, place: str
+) -> None:
+    source = get_source(source_id, world.settings)
+    assert isinstance(source, HackerNewsSource)
+    pages = fetch(source, day)
+    assert [page.stream for page in pages] == [listing, "stories"]
+    rows = [row.values for page in pages for row in source.parse(page) if isinstance(row, Record)]
+    snapshots = [row for row in rows if row["kind"] == "snapshot"]
+    assert [row["payload"][place] for row in snapshots] == list(range(1, 61))
+    assert all(set(row["payload"]) == {place, "upvotes", "comments"} for row in snapshots)
+    items = [row for row in rows if row["kind"] == "item"]
+    times, votes = (
+        [row["event_at"] for row in items], [row["payload"]["upvotes"] for row in snapshots]
+    )  # fmt: skip
+    assert (times == sorted(times, reverse=True)) == (listing == "newstories")
+    assert (votes == sorted(votes, reverse=True)) == (listing == "beststories")
+
+
+def test_wrong_ids_in_another_list_are_reported_under_its_name() -> None:
+    source = get_source("hackernews_new", world_settings("http://127.0.0.1:1"))
+    page = Page("newstories", "ZZ", 0, b'["x"]', "GET http://x", NOON)
+    (row,) = source.parse(page)
+    assert isinstance(row, Rejected)
+    assert row.kind == "newstories"

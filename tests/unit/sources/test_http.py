@@ -197,8 +197,9 @@ def test_retry_after_is_read_in_both_forms() -> None:
     assert (http._retry_after(httpx.Headers({"Retry-After": later})) or 0) > 1e6
     assert http._retry_after(httpx.Headers({"Retry-After": "soon"})) is None
     assert http._retry_after(httpx.Headers()) is None
-    assert http._retry_after(httpx.Headers({"x-ratelimit-reset": "42.5"})) == 42.5
-    assert (http._retry_after(httpx.Headers({"x-rate-limit-reset": "4102444800"})) or 0) > 1e6
+    assert http._window_reset(httpx.Headers({"x-ratelimit-reset": "42.5"})) == 42.5
+    assert (http._window_reset(httpx.Headers({"x-rate-limit-reset": "4102444800"})) or 0) > 1e6
+    assert http._window_reset(httpx.Headers()) is None
 
 
 def test_nothing_there_is_told_apart_from_a_refusal(world: LiveWorld) -> None:
@@ -255,5 +256,6 @@ def test_requests_keep_their_distance(world: LiveWorld) -> None:
 )
 def test_cut_documents_are_noticed(expect: Any, whole: bytes) -> None:
     assert http.is_whole(whole, expect)
+    assert http.is_whole(whole + b"<!-- cached --><!-- 3 s -->", expect)
     for end in range(len(whole) - 1):
         assert not http.is_whole(whole[:end], expect)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.exceptions import SourceUnavailableError
+from ml.sources.access import Access
 from ml.sources.base import Interval, Page, Record, Rejected
+from ml.sources.quota import MemoryMeter
 from ml.sources.youtube import YouTubeSource
+from ml.sources.youtube_data import UNITS
 
-from .conftest import KEY, LiveWorld, fetch, world_settings
+from .conftest import KEY, LiveWorld, fetch, own_breaker, world_settings
 
 SOURCE = YouTubeSource(world_settings("http://127.0.0.1:1"))
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)
@@ -59,6 +62,81 @@ def test_chart_of_every_region_is_complete_and_in_order(world: LiveWorld, day: I
         assert len({v["video_id"] for v in chart}) == 200
         assert {v["observed_at"] for v in chart} == {day.end}
         assert all(v["published_at"] <= day.end for v in chart)
+
+
+def test_charts_of_categories_are_read_beside_the_whole_one(
+    world: LiveWorld, day: Interval
+) -> None:
+    settings = world_settings(world.url, youtube_regions=("US",), youtube_categories=(20, 10))
+    source = YouTubeSource(settings, max_videos=50)
+    pages = fetch(source, day)
+    assert [p.stream for p in pages] == ["chart", "category", "category"]
+    assert [p.number for p in pages] == [0, 1, 2]
+    gaming = [r.values for r in source.parse(pages[1]) if isinstance(r, Record)]
+    assert len(gaming) == 50
+    assert {v["category_id"] for v in gaming} == {20}
+    assert {v["chart_rank"] for v in gaming} == {None}
+
+
+def test_category_without_a_chart_is_left_out(world: LiveWorld, day: Interval) -> None:
+    settings = world_settings(world.url, youtube_regions=("US",), youtube_categories=(15, 20))
+    pages = fetch(YouTubeSource(settings, max_videos=50), day)
+    assert [p.stream for p in pages] == ["chart", "category"]
+    assert "videoCategoryId=20" in pages[1].request
+
+
+def test_less_quota_reads_fewer_charts(world: LiveWorld, day: Interval) -> None:
+    regions = ("US", "IN", "GB")
+    settings = world_settings(world.url, youtube_regions=regions, youtube_categories=(20,))
+    source = YouTubeSource(settings, max_videos=100)
+    costs = [(level.name, level.costs["default"]) for level in source.levels()]
+    assert costs == [
+        ("regions=3 categories=1", 12), ("regions=3", 6), ("regions=2", 4), ("regions=1", 2),
+        ("known-ids", 1),
+    ]  # fmt: skip
+    for level in source.levels()[:-1]:
+        meter = MemoryMeter()
+        access = Access(settings, level=level, at=day.end, meter=meter, breaker=own_breaker())
+        pages = list(source.fetch(day, None, access))
+        assert len(pages) == level.costs["default"] == 10_000 - meter.left(UNITS, day.end)
+
+
+def test_last_resort_reads_the_ids_that_led_the_charts(world: LiveWorld, day: Interval) -> None:
+    source = YouTubeSource(world.settings)
+    pages = fetch(source, day)
+    cursor = source.next_cursor(day, None, pages)
+    later = Interval(day.end, day.end + timedelta(days=1))
+    last_resort = source.levels()[-1]
+    assert last_resort.last_resort
+    known = fetch(source, later, cursor, last_resort)
+    assert [(p.stream, p.region) for p in known] == [("known", "US"), ("known", "IN")]
+    for page_ in known:
+        before = {
+            v["video_id"]: v
+            for r in rows(source, pages)
+            if (v := r.values)["region"] == page_.region  # type: ignore[union-attr]
+        }
+        found = [r.values for r in source.parse(page_)]  # type: ignore[union-attr]
+        assert {v["video_id"] for v in found} == set(list(before)[:50])
+        assert all(v["chart_rank"] is None for v in found)
+        assert all(v["views"] >= before[v["video_id"]]["views"] for v in found)
+    # A cursor that knows no ids leaves nothing to ask for, and keeps what it knows.
+    assert fetch(source, later, None, last_resort) == []
+    assert source.next_cursor(later, cursor, known)["known"] == cursor["known"]
+
+
+def test_cursor_keeps_the_ids_of_the_latest_charts_only(day: Interval) -> None:
+    later = Interval(day.end, day.end + timedelta(days=1))
+    head = page(json.dumps({"items": [{**ITEM, "id": f"{n}"} for n in range(3)]}).encode(), "GET x")
+    cursor = SOURCE.next_cursor(later, None, [head])
+    assert cursor["known"] == {"US": ["0", "1", "2"]}
+    other = page(json.dumps({"items": [ITEM]}).encode(), "GET x")
+    assert SOURCE.next_cursor(day, cursor, [other]) == cursor
+    # Neither a later page of a chart nor one that says nothing changes them.
+    unusable = page(b'{"items": [{"id": "a,b"}, {"id": 5}, 7]}', "GET x")
+    following = Interval(later.end, later.end + timedelta(days=1))
+    for one in (page(other.body), unusable, page(b"[")):
+        assert SOURCE.next_cursor(following, cursor, [one])["known"] == cursor["known"]
 
 
 def test_same_interval_gives_the_same_pages(world: LiveWorld, day: Interval) -> None:

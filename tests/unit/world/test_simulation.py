@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -11,18 +13,20 @@ from hypothesis import strategies as st
 from ml.world import channels, noise, stories, topics, videos
 from ml.world import chart as charts
 from ml.world import parameters as p
+from ml.world.scale import BIGGEST, SMALLEST, per_day, scale_of, seed_of, sized
 from ml.world.texts import video_title
 from ml.world.vocabulary import vocabulary
 
 SEED = 7
+CACHED = functools._lru_cache_wrapper
 
 
 def forget() -> None:
-    for function in (
-        topics.topics_of_day, topics.topics_alive, videos.videos_of_day, charts._contenders,
-        charts._standing, charts.chart, channels.channels, stories.stories_of_day,
-        stories.recent, stories.ranked,
-    ):  # fmt: skip
+    modules = [module for name, module in sys.modules.items() if name.startswith("ml.world.")]
+    functions = [member for module in modules for member in vars(module).values()]
+    cached = {function for function in functions if isinstance(function, CACHED)}
+    assert charts.chart in cached
+    for function in cached:
         function.cache_clear()
 
 
@@ -140,6 +144,53 @@ def test_video_ids_find_their_video(day: int, index: int) -> None:
     identifier = videos.video_id(SEED, entity)
     assert len(identifier) == 11
     assert videos.find_video(SEED, identifier) == (day, index)
+
+
+@given(
+    st.integers(0, 2**40 - 1),
+    st.integers(round(SMALLEST * 1000), round(BIGGEST * 1000)).map(lambda steps: steps / 1000),
+)
+def test_a_world_knows_its_seed_and_its_scale(seed: int, scale: float) -> None:
+    world = sized(seed, scale)
+    assert (seed_of(world), scale_of(world)) == (seed, scale)
+    assert noise.stream_key(world, "any") == noise.stream_key(seed, "any")
+    assert sized(seed, 1.0) == seed
+
+
+@pytest.mark.parametrize(("seed", "scale"), [(-1, 1.0), (2**40, 1.0), (7, 0.0), (7, 1e9)])
+def test_impossible_worlds_are_refused(seed: int, scale: float) -> None:
+    with pytest.raises(ValueError, match="must be from"):
+        sized(seed, scale)
+
+
+def test_a_bigger_world_has_more_and_the_same_charts() -> None:
+    big, small = sized(SEED, 20), sized(SEED, 0.1)
+    assert len(videos.videos_of_day(big, 4).ids) == 20 * p.VIDEOS_PER_DAY
+    assert len(videos.videos_of_day(small, 4).ids) == per_day(small, p.VIDEOS_PER_DAY) == 90
+    assert len(stories.stories_of_day(big, 4).ids) == 20 * p.STORIES_PER_DAY
+    listed = [charts.chart(world, "GB", 60 * 24 * 9) for world in (SEED, big)]
+    assert np.array_equal(listed[0].ids, listed[1].ids)
+    assert np.array_equal(listed[0].published, listed[1].published)
+    fresh = [
+        np.mean(stories.scores(stories.recent(world, 60 * 24 * 9), 24.0 * 9)[0] > 60)
+        * len(stories.recent(world, 60 * 24 * 9).ids)
+        for world in (SEED, big)
+    ]
+    assert fresh[1] == pytest.approx(fresh[0], rel=0.3)  # as many stories reach the front page
+
+
+@given(st.integers(0, 20 * p.VIDEOS_PER_DAY - 1))
+@settings(max_examples=30, deadline=None)
+def test_ids_of_a_bigger_world_find_their_video_and_story(index: int) -> None:
+    big = sized(SEED, 20)
+    everything = videos.videos_of_day(big, 4)
+    identifier = videos.video_id(big, int(everything.ids[index]))
+    assert videos.find_video(big, identifier) == (4, index)
+    assert (videos.find_video(SEED, identifier) is None) == (index >= p.VIDEOS_PER_DAY)
+    told = stories.stories_of_day(big, 4)
+    found = stories.find_story(big, int(told.item[index]), 24.0 * 6)
+    assert found is not None
+    assert found.ids[0] == told.ids[index]
 
 
 @given(st.text(max_size=30))

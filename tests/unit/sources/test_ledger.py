@@ -1,0 +1,81 @@
+"""The world's ledger against what the sources make of its pages, with faults on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from ml.sources.base import Interval, Record, Rejected
+from ml.sources.hackernews import HackerNewsSource
+from ml.sources.youtube import YouTubeSource
+
+from .conftest import KEY, LiveWorld, fetch
+
+START = datetime(2026, 1, 14, tzinfo=UTC)
+ADMIN = {"Authorization": f"Bearer {KEY}"}
+PASSING = (
+    "429;p=0.2;times=1;retry_after=0, 500;p=0.1;times=1, cut;p=0.2;times=1, truncate;p=0.2;times=1"
+)
+LASTING = "malformed;rows=4;p=0.6, duplicate;rows=3;p=0.6, unordered;p=0.5"
+
+
+@pytest.fixture
+def books(world: LiveWorld) -> LiveWorld:
+    httpx.delete(f"{world.url}/admin/ledger", headers=ADMIN, trust_env=False).raise_for_status()
+    return world
+
+
+def sent(world: LiveWorld, route: str) -> dict[str, dict[str, Any]]:
+    report = httpx.get(f"{world.url}/admin/ledger", headers=ADMIN, trust_env=False).json()
+    assert report["forgotten"] == 0
+    return {row["day"]: row for row in report["rows"] if row["route"] == route}
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "", PASSING, f"{PASSING}, {LASTING}", "drift;how=rename;field=id", "late;hours=5",
+        f"skew;seconds=120, break;factor=3;field=viewCount, {PASSING}",
+    ],
+)  # fmt: skip
+def test_rows_and_dead_letters_and_duplicates_are_what_was_sent(
+    books: LiveWorld, plan: str
+) -> None:
+    books.set_faults(plan)
+    source = YouTubeSource(books.settings, max_videos=100)
+    for number in range(3):
+        day = Interval(START + timedelta(days=number), START + timedelta(days=number + 1))
+        pages = [page for page in fetch(source, day) if page.stream == "chart"]
+        found = [item for page in pages for item in source.parse(page)]
+        rows = {
+            (item.values["region"], item.values["video_id"])
+            for item in found
+            if isinstance(item, Record)
+        }
+        letters = sum(isinstance(item, Rejected) for item in found)
+        row = sent(books, "www.googleapis.com/youtube/v3/videos")[f"{day.end:%Y-%m-%d}"]
+        assert row["answers"] == len(pages) == 4
+        assert row["items"] == len(rows) + letters + row["duplicates"]
+        assert ("duplicate" in plan) == bool(row["duplicates"])
+        if "drift" not in plan:
+            assert letters == row["broken"]
+
+
+def test_items_asked_for_one_by_one_add_up_too(books: LiveWorld) -> None:
+    books.set_faults(f"{PASSING}, malformed;p=0.3;path=/item/, duplicate;path=/item/")
+    source = HackerNewsSource(books.settings, stories=12)
+    day = Interval(START, START + timedelta(days=1))
+    found = [item for page in fetch(source, day) for item in source.parse(page)]
+    stories = {
+        item.values["record_id"]
+        for item in found
+        if isinstance(item, Record) and item.values["kind"] == "snapshot"
+    }
+    letters = [item for item in found if isinstance(item, Rejected) and item.kind == "story"]
+    row = sent(books, "hacker-news.firebaseio.com/v0/item/{number}.json")[f"{day.end:%Y-%m-%d}"]
+    assert (row["answers"], row["items"], row["duplicates"]) == (12, 12, 0)
+    assert len(stories) + len(letters) == 12
+    assert len(letters) == row["broken"] > 0
