@@ -46,8 +46,6 @@ def airflow_environment(state: State, settings: Settings) -> dict[str, str]:
         "api_auth": {"jwt_secret": secrets["airflow_jwt"]},
         "scheduler": {
             "scheduler_idle_sleep_time": 0.1,
-            # Without a cron of one's own the ingest DAGs have intervals for backfills only.
-            "use_job_schedule": bool(settings.ingest_schedule),
             # Tasks of a killed scheduler are found dead after a minute instead of five.
             "task_instance_heartbeat_timeout": 60,
             "task_instance_heartbeat_timeout_detection_interval": 5,

@@ -10,9 +10,20 @@ import httpx
 from ml.exceptions import ServiceUnavailableError
 from ml.settings import Settings
 from ml.storage.objects import ObjectStore
-from ml.storage.postgres import connect
+from ml.storage.postgres import connect, transaction
 
 _TIMEOUT_S = 5.0
+# A stream looks every few seconds; longer without an answer is an outage.
+_LOOKED_WITHIN_S = 60.0
+_STREAM = """
+select
+    extract(epoch from now() - looked.updated_at),
+    extract(epoch from now() - pushed.updated_at),
+    looked.cursor -> 'rows'
+from ops.cursors as looked
+join ops.cursors as pushed on pushed.source = looked.source and pushed.stream = 'pushed'
+where looked.source = %s and looked.stream = 'updates'
+"""
 
 
 def postgres(settings: Settings) -> str:
@@ -70,6 +81,22 @@ def airflow(part: str) -> Callable[[Settings], str]:
         if status["status"] != "healthy":
             raise ServiceUnavailableError(f"airflow {part} is {status['status'] or 'not running'}")
         return "healthy"
+
+    return check
+
+
+def stream(source: str) -> Callable[[Settings], str]:
+    """Check of the consumer of a stream, by the offsets that it moves."""
+
+    def check(settings: Settings) -> str:
+        with transaction(settings.require("database_url")) as conn:
+            row = conn.execute(_STREAM, (source,)).fetchone()
+        if row is None:
+            raise ServiceUnavailableError(f"the stream of {source} has not brought anything yet")
+        looked, pushed, rows = row
+        if looked > _LOOKED_WITHIN_S:
+            raise ServiceUnavailableError(f"{source} has not answered for {looked:.0f} s")
+        return f"pushed {pushed:.0f} s ago, {rows} rows so far"
 
     return check
 

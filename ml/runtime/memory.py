@@ -23,7 +23,12 @@ class PeakMemory:
         self._supervisor = Supervisor(state)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
-        self.peak_bytes = 0
+        self.samples: list[int] = []
+
+    @property
+    def peak_bytes(self) -> int:
+        """The largest sample, 0 before the first."""
+        return max(self.samples, default=0)
 
     def __enter__(self) -> PeakMemory:
         self._thread.start()
@@ -40,8 +45,7 @@ class PeakMemory:
 
     def _sample(self) -> None:
         while not self._stop.wait(_EVERY_S):
-            total = sum(_pss(process) for process in self._supervisor.all_processes())
-            self.peak_bytes = max(self.peak_bytes, total)
+            self.samples.append(sum(_pss(process) for process in self._supervisor.all_processes()))
 
 
 def _pss(process: psutil.Process) -> int:

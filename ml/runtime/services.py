@@ -55,6 +55,7 @@ def definitions(state: State, settings: Settings) -> list[Service]:
         _world(state),
         _mlflow(state, settings),
         *_airflow(state, settings),
+        *_streams(state, settings),
     ]
 
 
@@ -208,6 +209,22 @@ def _airflow(state: State, settings: Settings) -> list[Service]:
             url=url if part == "api-server" else "",
         )
         for part, arguments in parts.items()
+    ]
+
+
+def _streams(state: State, settings: Settings) -> list[Service]:
+    """Consumers of what happens now: only where that is wanted, and never beside archives."""
+    if not settings.streaming or settings.data_dir is not None:
+        return []
+    return [
+        Service(
+            name="stream-hackernews",
+            command=(sys.executable, "-m", "ml.streaming.consumer", "--source", "hackernews"),
+            check=health.stream("hackernews"),
+            stage=2,
+            environment={"YTEMPIRE_STATE_DIR": str(state.root)},
+            stop_seconds=5,
+        )
     ]
 
 

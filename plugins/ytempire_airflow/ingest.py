@@ -1,4 +1,4 @@
-"""One ingest DAG a source family, all of one shape: land each interval, gate, announce."""
+"""One ingest DAG a source family, all of one shape: land each interval, then gate."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ytempire_airflow.alerts import OWNER_ALERT, deadline
 from ytempire_airflow.assets import RAW, RAW_DAYS
 from ytempire_airflow.defaults import DEFAULT_ARGS, GATE_ARGS
 from ytempire_airflow.operators import LandOperator
+from ytempire_airflow.timetables import OnRequestTimetable
 
 # Intervals of one task: a month of days is five tasks, and each interval still lands by itself.
 _BATCH = 7
@@ -36,8 +37,7 @@ def ingest_dag(family: Family) -> DAG:
     outlets = [RAW[family.name], RAW_DAYS[family.name]]
     with DAG(
         dag_id=f"ingest_{family.name}",
-        # Without a cron of one's own nothing starts by itself, but backfills need intervals.
-        schedule=CronDataIntervalTimetable(settings.ingest_schedule or "@daily", timezone="UTC"),
+        schedule=_schedule(settings.ingest_schedule),
         start_date=datetime.fromisoformat("2026-01-01T00:00:00+00:00"),
         catchup=False,
         max_active_runs=2,
@@ -78,26 +78,20 @@ def ingest_dag(family: Family) -> DAG:
         ).expand(intervals=split_interval())
 
         # Also after a failed landing: what has landed is checked and announced all the same.
-        @task(trigger_rule=TriggerRule.ALL_DONE, **GATE_ARGS)
-        def check(params: dict[str, Any] | None = None, run_id: str | None = None) -> None:
-            """Stop everything downstream if a raw table is not fit for use."""
-            from ml.gates import run_gate
-
-            if not (params or {}).get("dry_run"):
-                for gate in family.gates:
-                    run_gate(gate, run_id=str(run_id))
-
-        @task(outlets=outlets, retries=1)
-        def announce(
+        @task(outlets=outlets, trigger_rule=TriggerRule.ALL_DONE, **GATE_ARGS)
+        def check(
             params: dict[str, Any] | None = None, run_id: str | None = None, **context: Any
         ) -> dict[str, Any]:
-            """Tell the marts, and say for every day what there is of it."""
+            """Stop everything downstream if a raw table is not fit for use; say what there is."""
             from airflow.sdk.exceptions import AirflowSkipException
 
+            from ml.gates import run_gate
             from ml.storage.landing import covered
 
             if (params or {}).get("dry_run"):
                 raise AirflowSkipException("a dry run announces nothing")
+            for gate in family.gates:
+                run_gate(gate, run_id=str(run_id))
             whole = covered(family.name, str(run_id))
             events = context["outlet_events"]
             for asset in outlets:
@@ -107,12 +101,22 @@ def ingest_dag(family: Family) -> DAG:
 
         @task(retries=0)
         def done() -> None:
-            """Fail the run if a landing has failed, although the rest is announced."""
+            """Fail the run if a landing has failed, although the rest is announced.
+
+            The state of a run is that of its last tasks.
+            """
 
         checked = check()
-        chain(land, checked, announce())
+        chain(land, checked)
         chain([land, checked], done())
     return dag
+
+
+def _schedule(cron: str | None) -> Any:
+    """Without a cron of one's own nothing starts by itself, but backfills need intervals."""
+    if cron:
+        return CronDataIntervalTimetable(cron, timezone="UTC")
+    return OnRequestTimetable("@daily", timezone="UTC")
 
 
 def _form(family: Family) -> dict[str, Param]:
