@@ -169,7 +169,8 @@ class Settings(BaseSettings):
     world_speed: float = Field(1.0, gt=0, validation_alias="YTEMPIRE_WORLD_SPEED")
     world_scale: float = Field(
         1.0,
-        gt=0,
+        ge=0.05,
+        le=200,
         validation_alias="YTEMPIRE_WORLD_SCALE",
         description="records a day of the simulated world, relative to its usual number",
     )

@@ -133,6 +133,9 @@ def _world(state: State) -> Service:
             "--port",
             str(port),
             "--no-access-log",
+            "--no-date-header",  # it sends the date of its own clock
+            "--timeout-graceful-shutdown",
+            "2",  # an open stream would hold up the end
         ),
         check=health.world,
         stage=1,

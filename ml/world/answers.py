@@ -153,12 +153,13 @@ def _changed(call: Call, content: bytes) -> bytes:
     if not any(fault.kind in ("skew", "break", "drift") for fault in every):
         return content
     document = json.loads(content)
+    holds_rows = isinstance(call.faults, Strikes) and call.faults.tally is not None
     for fault in every:
         if fault.kind == "skew":
             document = reshape.skewed(document, fault.seconds)
         elif fault.kind == "break":
             document = reshape.redefined(document, fault.field, fault.factor)
-        elif fault.kind == "drift":
+        elif fault.kind == "drift" and holds_rows:
             document = reshape.drifted(document, call.world.seed, fault.how, fault.field)
     return encode(document)
 

@@ -55,7 +55,7 @@ class Written:
     Attributes:
         intervals: of all sources together.
         pages: objects, without the manifests.
-        items: that the world listed in them.
+        items: that the world listed in its answers.
         seconds: that it took.
     """
 
@@ -126,8 +126,13 @@ class Bulk:
             len(sources) * len(intervals), pages, self._items() - before, round(seconds, 2)
         )
 
+    def ledger(self) -> dict[str, Any]:
+        """What the world has sent by now."""
+        report: dict[str, Any] = self._world.ledger.report()
+        return report
+
     def _items(self) -> int:
-        return sum(row["items"] for row in self._world.ledger.report()["rows"])
+        return sum(row["items"] for row in self.ledger()["rows"])
 
 
 def _noted(pages: Iterator[Page], notes: list[Page]) -> Iterator[Page]:

@@ -31,9 +31,10 @@ Time, for every format unless it says otherwise:
 
 Meaning, in JSON:
 
-* `drift`: the schema has changed: one field of the items has another name, one is missing, one has
-  another type, and each item has one that nobody has heard of. `how=rename|missing|retype|new`
-  wants only that, `field=NAME` chooses the field (one outside the items breaks whole pages);
+* `drift`: the schema of answers that hold rows has changed: one field of the rows has another name,
+  one is missing, one has another type, and each row has one that nobody has heard of.
+  `how=rename|missing|retype|new` wants only that, `field=NAME` chooses the field (one outside the
+  rows breaks whole pages);
 * `break`: a measure counts something else: values of `field` are multiplied by `factor`, usually
   from a date on: `break;at=2026-01-20;factor=3;field=viewCount`.
 

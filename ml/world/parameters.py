@@ -62,9 +62,9 @@ VIEWS_24H_HEAT_EXPONENT = 0.30  # assumption
 VIEWS_24H_SIGMA = 1.8
 VIEWS_24H_UNLISTED = 6.0  # a bigger world's other videos have e^6 fewer: none reaches a chart
 # Growth: ln V(a) = const + ln(1 - exp(-a / start)) + beta ln(1 + a / 2 h) + second wave. Of the
-# videos that the country files list on three days or more, d ln V / d ln a has a median of 0.78 from
-# 3 to 6 h of age, 0.66 to 0.61 up to 24 h, 0.48 up to 72 h, then 0.55, 0.63 (from 120 to 168 h) and
-# 0.51 to 0.57 up to two weeks.
+# videos that the country files list on three days or more, d ln V / d ln a has a median of 0.78
+# from 3 to 6 h of age, 0.66 to 0.61 up to 24 h, 0.48 up to 72 h, then 0.55, 0.63 (from 120 to
+# 168 h) and 0.51 to 0.57 up to two weeks.
 GROWTH_BETA = (0.32, 0.80)
 GROWTH_BETA_MAX = 1.7
 GROWTH_PHASE = 0.35  # videos made before their topic peaks grow faster (assumption)
@@ -91,8 +91,8 @@ AUDIO_LANGUAGE_ABSENT = 0.05
 
 # --- Charts --------------------------------------------------------------------------------------
 CHART_SIZE = 200  # what the provider pages through; the archives keep the first 50
-# A region's chart orders videos by ln(views at 24 h) + affinity + noise - hours since listed / fade,
-# where they are listed after a random delay, and what grows fast fades slowly.
+# A region's chart orders videos by ln(views at 24 h) + affinity + noise - hours on it / fade, where
+# they come to it after a random delay, and what grows fast fades slowly.
 CHART_FADE_SIGMA = 0.3
 CHART_MOMENTUM = 0.45  # exponent of a video's growth in its fade
 # Fitted to the first 50 places of the country files: the fade to the share of the list that was on

@@ -28,6 +28,7 @@ _TIME_NAME = re.compile(
     r"(?:^|_)(?:time|date|created|updated|edited|published|utc|timestamp|at)(?:_|$)"
     r"|(?:Time|Date|At)$"
 )
+_NEWS = {"contentSignals": {"version": 2, "labels": ["new"]}}  # a field nobody has heard of
 _SECONDS = (1e9, 4e9)  # what a number of seconds since 1970 looks like, 2001 to 2096
 _MILLISECONDS = (1e12, 4e12)
 
@@ -152,38 +153,59 @@ def drifted(document: Any, seed: int, how: str = "", field: str = "") -> Any:
         document: any JSON.
         seed: the world's.
         how: one of `HOWS`; by default all of them, each with another field.
-        field: the one that changes; by default a scalar of the listed objects.
+        field: the one that changes (another name, by default), wherever it is. Otherwise it is a
+            scalar of the rows, and the frame around them stays: providers announce a new frame as a
+            new version.
     """
-    names = {field} if field else _names(document)
-    for each in (how,) if how else HOWS:
-        if each == "new":
-            document = _with_news(document, listed=not _lists_objects(document))
+    if field:
+        return _drift_one(document, how or "rename", field)
+    hows = (how,) if how else HOWS
+    rows = _rows(document)
+    if rows is None:
+        return _drift_rows([document], seed, hows)[0] if isinstance(document, dict) else document
+    return _with_rows(document, rows, _drift_rows(rows, seed, hows))
+
+
+def _rows(value: Any) -> list[Any] | None:
+    """The rows of a page: its longest list of objects or of lists, the outermost of equals."""
+    if not _is_nested(value):
+        return None
+    inner = value.values() if isinstance(value, dict) else value
+    found = [value] if isinstance(value, list) and any(map(_is_nested, value)) else []
+    found += [rows for rows in map(_rows, inner) if rows is not None]
+    return max(found, key=len, default=None)
+
+
+def _with_rows(value: Any, old: list[Any], new: list[Any]) -> Any:
+    if value is old:
+        return new
+    if isinstance(value, dict):
+        return {name: _with_rows(item, old, new) for name, item in value.items()}
+    return [_with_rows(item, old, new) for item in value] if isinstance(value, list) else value
+
+
+def _drift_rows(rows: list[Any], seed: int, hows: tuple[str, ...]) -> list[Any]:
+    names = set(_scalars(rows))
+    for how in hows:
+        if how == "new":
+            rows = [{**row, **_NEWS} if isinstance(row, dict) else row for row in rows]
         elif names:
-            chosen = min(names, key=lambda name: noise.stream_key(seed, f"drift:{each}:{name}"))
+            chosen = min(names, key=lambda name: noise.stream_key(seed, f"drift:{how}:{name}"))
             names = names - {chosen} or names
-            document = _drift_one(document, each, chosen)
-    return document
+            rows = _drift_one(rows, how, chosen)
+    return rows
 
 
-def _names(document: Any) -> set[str]:
-    """Names of the scalars of listed objects; of all objects, if none is listed.
-
-    So a page keeps its frame: what drifts is in its items, as it is with real providers, who
-    announce a new frame as a new version.
-    """
-    listed = set(_scalars(document, inside=False))
-    return listed or set(_scalars(document, inside=True))
-
-
-def _scalars(value: Any, *, inside: bool) -> Iterator[str]:
+def _scalars(value: Any) -> Iterator[str]:
+    """Names of the scalars of objects, at any depth."""
     if isinstance(value, list):
         for item in value:
-            yield from _scalars(item, inside=True)
+            yield from _scalars(item)
     elif isinstance(value, dict):
         for name, item in value.items():
             if _is_nested(item):
-                yield from _scalars(item, inside=inside)
-            elif inside:
+                yield from _scalars(item)
+            else:
                 yield name
 
 
@@ -219,21 +241,3 @@ def retyped(value: Any) -> Any:
     if is_number(value):
         return int(value)
     return {"value": value}
-
-
-def _lists_objects(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_lists_objects(item) for item in value.values())
-    return isinstance(value, list) and any(
-        isinstance(item, dict) or _lists_objects(item) for item in value
-    )
-
-
-def _with_news(value: Any, *, listed: bool = False) -> Any:
-    """Every listed object with a field that nobody has heard of."""
-    if isinstance(value, list):
-        return [_with_news(item, listed=True) for item in value]
-    if not isinstance(value, dict):
-        return value
-    result = {name: _with_news(item) for name, item in value.items()}
-    return {**result, "contentSignals": {"version": 2, "labels": ["new"]}} if listed else result

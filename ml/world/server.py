@@ -98,7 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def _sized(settings: Settings) -> int:
     try:
-        return sized(settings.world_seed, float(getattr(settings, "world_scale", 1.0)))
+        return sized(settings.world_seed, settings.world_scale)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
 

@@ -59,7 +59,7 @@ def serve(app: FastAPI) -> Iterator[str]:
     """Run an app for the length of a `with` block; gives its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="critical", access_log=False)
+        config = uvicorn.Config(app, log_level="critical", access_log=False, date_header=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
