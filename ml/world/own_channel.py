@@ -14,8 +14,8 @@ import numpy.typing as npt
 from ml.world import noise
 from ml.world import parameters as p
 from ml.world.channels import channels
+from ml.world.providers.youtube_resources import durations
 from ml.world.videos import Videos, contenders_of_day, counts, video_id
-from ml.world.youtube_resources import durations
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 COUNTS = (

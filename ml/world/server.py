@@ -26,7 +26,11 @@ from fastapi.responses import JSONResponse
 from ml.exceptions import ConfigurationError
 from ml.settings import Settings, get_settings
 from ml.sources.feed_list import load_feeds
-from ml.world import (
+from ml.world.answers import World, keep_posted
+from ml.world.clock import WorldClock, iso
+from ml.world.faults import FaultPlan, parse_plan
+from ml.world.ledger import Ledger
+from ml.world.providers import (
     feeds_api,
     gdelt_api,
     github_pages,
@@ -42,10 +46,6 @@ from ml.world import (
     youtube_analytics_api,
     youtube_api,
 )
-from ml.world.answers import World, keep_posted
-from ml.world.clock import WorldClock, iso
-from ml.world.faults import FaultPlan, parse_plan
-from ml.world.ledger import Ledger
 from ml.world.scale import scale_of, seed_of, sized
 
 log = logging.getLogger(__name__)

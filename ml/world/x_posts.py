@@ -9,8 +9,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from ml.world import noise, topics, x_query
+from ml.world import noise, topics
 from ml.world import parameters as p
+from ml.world.providers import x_query
 from ml.world.scale import per_day
 from ml.world.social import (
     draw_topics,

@@ -138,7 +138,9 @@ def test_refused_credentials_name_the_variables_and_no_secret(
 def test_an_error_with_status_200_is_a_refusal(
     world: LiveWorld, day: Interval, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ml.world.reddit_api._token", lambda *_: {"error": "invalid_grant"})
+    monkeypatch.setattr(
+        "ml.world.providers.reddit_api._token", lambda *_: {"error": "invalid_grant"}
+    )
     with pytest.raises(SourceUnavailableError, match="REDDIT_CLIENT_SECRET"):
         fetch(RedditSource(settings(world)), day)
 

@@ -174,7 +174,7 @@ def test_an_error_with_status_200_is_an_error(
     error: type[Exception],
 ) -> None:
     real = json.loads(answer(code=code))
-    monkeypatch.setattr("ml.world.tiktok_api.encode", lambda body: json.dumps(
+    monkeypatch.setattr("ml.world.providers.tiktok_api.encode", lambda body: json.dumps(
         real if "error" in body else body).encode())  # fmt: skip
     with pytest.raises(error, match=code):
         fetch(TikTokSource(world.settings), day)

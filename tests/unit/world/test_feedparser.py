@@ -13,7 +13,7 @@ import feedparser
 import pytest
 
 from ml.sources.feed_list import Feed, load_feeds
-from ml.world.feeds_api import habits
+from ml.world.providers.feeds_api import habits
 
 NOW = {"X-World-Now": "2026-01-12T00:00:00Z"}
 LATER = {"X-World-Now": "2026-01-12T06:00:00Z"}

@@ -16,7 +16,7 @@ from ml.settings import Settings
 from ml.sources.feed_list import load_feeds
 from ml.world import feed_entries
 from ml.world import parameters as p
-from ml.world.feeds_api import habits
+from ml.world.providers.feeds_api import habits
 from ml.world.server import create_app
 from ml.world.vocabulary import vocabulary
 
@@ -163,7 +163,7 @@ def test_malformed_and_repeated_entries_are_as_documented(client: TestClient) ->
 
 
 def test_feeds_with_a_habit_are_feeds_of_the_list() -> None:
-    from ml.world.feeds_api import _HABITS
+    from ml.world.providers.feeds_api import _HABITS
 
     assert set(_HABITS) <= {feed.id for feed in load_feeds()}
     assert {habit for each in _HABITS for habit in habits(each)} == {

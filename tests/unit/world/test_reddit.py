@@ -1,4 +1,4 @@
-"""What the world's Reddit answers, against the documentation that `ml.world.reddit_api` names."""
+"""What the world's Reddit answers, against what `providers.reddit_api` cites."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from ml.settings import Settings
 from ml.world import parameters as p
 from ml.world import posts
-from ml.world.reddit_resources import base36
+from ml.world.providers.reddit_resources import base36
 from ml.world.server import create_app
 from ml.world.social import social, text
 

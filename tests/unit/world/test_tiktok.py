@@ -1,4 +1,4 @@
-"""What the world's TikTok answers, against the documentation that `ml.world.tiktok_api` names."""
+"""What the world's TikTok answers, against what `providers.tiktok_api` cites."""
 
 from __future__ import annotations
 

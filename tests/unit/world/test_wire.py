@@ -14,11 +14,11 @@ from pydantic import SecretStr
 
 from ml.exceptions import ConfigurationError
 from ml.settings import Settings
-from ml.world import google
 from ml.world.clock import WorldClock
 from ml.world.faults import parse_plan
+from ml.world.providers import google
+from ml.world.providers.youtube_resources import iso_duration
 from ml.world.server import create_app
-from ml.world.youtube_resources import iso_duration
 
 KEY = "wire-key"
 YOUTUBE = "/www.googleapis.com/youtube/v3"

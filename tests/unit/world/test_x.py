@@ -19,8 +19,8 @@ from pydantic import SecretStr
 
 from ml.settings import Settings
 from ml.world import x_posts
+from ml.world.providers.x_query import QueryError, parse, read_text
 from ml.world.server import create_app
-from ml.world.x_query import QueryError, parse, read_text
 
 KEY = "wire-key"
 X = "/api.x.com/2"
@@ -372,7 +372,7 @@ def test_faults_strike_the_stream(url: str) -> None:
 def test_keep_alive_is_a_blank_line(
     client: TestClient, live_world: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ml.world.x_stream._KEEP_ALIVE_S", 0.2)
+    monkeypatch.setattr("ml.world.providers.x_stream._KEEP_ALIVE_S", 0.2)
     url = live_world()
     with httpx.Client(base_url=url, trust_env=False) as http:
         add_rules(http, {"value": "nobody says this"})

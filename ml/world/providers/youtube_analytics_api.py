@@ -18,13 +18,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from ml.world import google, google_oauth
 from ml.world import parameters as p
 from ml.world.answers import Call, World, answer, encode, read_call
 from ml.world.channels import channel_id
 from ml.world.faults import damage
-from ml.world.google import ApiError, Params
 from ml.world.own_channel import AVERAGES, COUNTS, Day, averages, hours_of, own_channel, own_day
+from ml.world.providers import google, google_oauth
+from ml.world.providers.google import ApiError, Params
 
 _SERVICE = "youtubeanalytics.googleapis.com"
 _PARAMETERS = frozenset({

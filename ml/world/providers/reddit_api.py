@@ -23,11 +23,12 @@ from typing import Any, cast
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from ml.world import posts, tokens
+from ml.world import posts
 from ml.world.answers import Call, World, answer, encode, read_call
 from ml.world.faults import damage
-from ml.world.limits import RateLimit
-from ml.world.reddit_resources import base36, submissions
+from ml.world.providers import tokens
+from ml.world.providers.limits import RateLimit
+from ml.world.providers.reddit_resources import base36, submissions
 from ml.world.social import social
 
 _CALLS, _WINDOW_MIN = 1000, 10

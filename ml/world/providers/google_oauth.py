@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from ml.world import google, tokens
 from ml.world.answers import Call, World, answer, encode, read_call
+from ml.world.providers import google, tokens
 
 SCOPES = (
     "https://www.googleapis.com/auth/youtube.readonly"

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from ml.world import noise, x_posts, x_stream
+from ml.world import noise, x_posts
 from ml.world import parameters as p
 from ml.world.answers import Call, World
 from ml.world.clock import moment
 from ml.world.faults import damage
-from ml.world.limits import RateLimit
-from ml.world.x_problems import (
+from ml.world.providers import x_stream
+from ml.world.providers.limits import RateLimit
+from ml.world.providers.x_problems import (
     PROBLEMS,
     WINDOW_MIN,
     Params,
@@ -35,7 +36,7 @@ from ml.world.x_problems import (
     respond,
     whole,
 )
-from ml.world.x_query import QueryError
+from ml.world.providers.x_query import QueryError
 
 _COUNT_PARAMS = (
     "query", "start_time", "end_time", "since_id", "until_id", "next_token", "pagination_token",

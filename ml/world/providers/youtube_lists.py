@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ml.world import google
 from ml.world import parameters as p
 from ml.world.answers import Call
 from ml.world.channels import channel_index
 from ml.world.chart import chart
-from ml.world.google import ApiError, Params
 from ml.world.own_channel import own_channel
-from ml.world.videos import find_video, videos_of_day
-from ml.world.vocabulary import vocabulary
-from ml.world.youtube_resources import (
+from ml.world.providers import google
+from ml.world.providers.google import ApiError, Params
+from ml.world.providers.youtube_resources import (
     CATEGORIES,
     CHANNEL_PARTS,
     VIDEO_PARTS,
@@ -31,6 +29,8 @@ from ml.world.youtube_resources import (
     channel_item,
     video_items,
 )
+from ml.world.videos import find_video, videos_of_day
+from ml.world.vocabulary import vocabulary
 
 VIDEO_PARAMETERS = frozenset({
     "chart", "hl", "id", "locale", "maxHeight", "maxResults", "maxWidth", "myRating",

@@ -19,15 +19,13 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from ml.world import google, noise
+from ml.world import noise
 from ml.world import parameters as p
 from ml.world.answers import Call
 from ml.world.channels import channel_index
-from ml.world.google import ApiError, Params
-from ml.world.texts import video_title
-from ml.world.videos import Videos, contenders_of_day, log_views
-from ml.world.vocabulary import vocabulary
-from ml.world.youtube_lists import (
+from ml.world.providers import google
+from ml.world.providers.google import ApiError, Params
+from ml.world.providers.youtube_lists import (
     DEFAULT_RESULTS,
     Listing,
     parameter_error,
@@ -35,7 +33,10 @@ from ml.world.youtube_lists import (
     read_parts,
     read_region,
 )
-from ml.world.youtube_resources import durations, search_items
+from ml.world.providers.youtube_resources import durations, search_items
+from ml.world.texts import video_title
+from ml.world.videos import Videos, contenders_of_day, log_views
+from ml.world.vocabulary import vocabulary
 
 PARAMETERS = frozenset({
     "channelId", "channelType", "eventType", "forContentOwner", "forDeveloper", "forMine",

@@ -32,8 +32,8 @@ from ml.world import parameters as p
 from ml.world.answers import Call, World, encode
 from ml.world.clock import moment
 from ml.world.faults import damage
-from ml.world.limits import RateLimit
-from ml.world.x_problems import (
+from ml.world.providers.limits import RateLimit
+from ml.world.providers.x_problems import (
     PROBLEMS,
     WINDOW_MIN,
     ProblemError,
@@ -45,7 +45,7 @@ from ml.world.x_problems import (
     respond,
     whole,
 )
-from ml.world.x_query import QueryError
+from ml.world.providers.x_query import QueryError
 
 _MAX_RULES, _MAX_RULE = 1000, 1024
 _KEEP_ALIVE_S = 20.0

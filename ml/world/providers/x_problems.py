@@ -13,9 +13,9 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from ml.world import tokens
 from ml.world.answers import Call, World, answer, encode, read_call
-from ml.world.limits import RateLimit
+from ml.world.providers import tokens
+from ml.world.providers.limits import RateLimit
 
 PROBLEMS = "https://api.x.com/2/problems"
 WINDOW_MIN = 15

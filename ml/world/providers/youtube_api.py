@@ -17,13 +17,13 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
-from ml.world import google, google_oauth, tokens, youtube_lists, youtube_search
 from ml.world.answers import Call, World, answer, encode, read_call
 from ml.world.clock import moment
 from ml.world.faults import damage
-from ml.world.google import ApiError, Params
-from ml.world.youtube_lists import Listing
-from ml.world.youtube_resources import etag
+from ml.world.providers import google, google_oauth, tokens, youtube_lists, youtube_search
+from ml.world.providers.google import ApiError, Params
+from ml.world.providers.youtube_lists import Listing
+from ml.world.providers.youtube_resources import etag
 
 _HOSTS = ("www.googleapis.com", "youtube.googleapis.com")
 _SEARCHES_PER_DAY = 100

@@ -22,13 +22,14 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from ml.world import noise, shorts, tokens
+from ml.world import noise, shorts
 from ml.world import parameters as p
 from ml.world.answers import Call, World, answer, encode, read_call
 from ml.world.clock import moment
 from ml.world.faults import damage
-from ml.world.limits import RateLimit
-from ml.world.tiktok_query import FIELDS, InvalidQueryError, select, videos
+from ml.world.providers import tokens
+from ml.world.providers.limits import RateLimit
+from ml.world.providers.tiktok_query import FIELDS, InvalidQueryError, select, videos
 
 _TOKEN_MIN = 120
 _QUOTA = 1000

@@ -29,7 +29,7 @@ from ml.world import parameters as p
 from ml.world import stories
 from ml.world.answers import Call, World, answer, encode, read_call
 from ml.world.faults import damage
-from ml.world.hackernews_api import author, story
+from ml.world.providers.hackernews_api import author, story
 from ml.world.texts import story_title
 
 _MOST_HITS = 1000
