@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from ml.settings import Settings, variable
 from ml.sources.access import Access
+from ml.sources.http import Fetched
 from ml.sources.quota import FULL, Level, Quota
 
 Table = Literal["raw.records", "raw.youtube_videos"]
@@ -198,6 +200,40 @@ def latest_end(interval: Interval, cursor: Mapping[str, Any] | None) -> dict[str
 def is_latest(interval: Interval, cursor: Mapping[str, Any] | None) -> bool:
     """Whether no later interval has been loaded; only then may what a page says move the cursor."""
     return bool(latest_end(interval, cursor) == latest_end(interval, None))
+
+
+def new_page(
+    stream: str, fetched: Fetched, *, region: str = NOWHERE, number: int = 0, note: str = ""
+) -> Page:
+    """The page of an answer.
+
+    Args:
+        stream: selects the parser.
+        fetched: the answer.
+        region: of the request.
+        number: position of the page within its fetch.
+        note: what a parser has to know and the body does not say, for example `rank=51`; kept as
+            the fragment of the request, which is never sent.
+    """
+    request = f"{fetched.request}#{note}" if note else fetched.request
+    return Page(stream, region, number, fetched.body, request, fetched.fetched_at)
+
+
+def note(page: Page, name: str) -> str | None:
+    """A value of the page's note, None if the note does not have it."""
+    return parse_qs(page.request.partition("#")[2]).get(name, [None])[0]
+
+
+def first_rank(page: Page) -> int:
+    """The rank of the page's first item, as its note says it; else 1."""
+    value = note(page, "rank") or ""
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 1
+
+
+def parameter(page: Page, name: str) -> str | None:
+    """A parameter of the page's request, None if the request does not have it."""
+    query = urlsplit(page.request.partition(" ")[2]).query
+    return parse_qs(query).get(name, [None])[0]
 
 
 def record(

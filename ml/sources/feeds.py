@@ -29,6 +29,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
@@ -124,11 +125,12 @@ class FeedSource(Source):
         except RecordError as error:
             yield fields.rejected_body("feed", error, page.body)
             return
-        for position, entry in enumerate(entries):
-            try:
-                yield self._record(entry, page)
-            except RecordError as error:
-                yield _rejected(error, entry, position)
+        yield from fields.parse_each(
+            "entry",
+            entries,
+            lambda entry, _: [self._record(entry, page)],
+            shown=partial(json.dumps, default=str),  # as feedparser has read it
+        )
 
     def _record(self, entry: dict[str, Any], page: Page) -> Record:
         """The row of an entry.
@@ -267,8 +269,3 @@ def _tags(entry: dict[str, Any]) -> list[str] | None:
     terms = [tag.get("term") or tag.get("label") for tag in entry.get("tags") or []]
     plain = (" ".join(term.split())[:100] for term in terms if isinstance(term, str))
     return list(dict.fromkeys(term for term in plain if term))[:_TAGS_LIMIT] or None
-
-
-def _rejected(error: RecordError, entry: dict[str, Any], position: int) -> Rejected:
-    """The dead letter of an entry, as feedparser has read it."""
-    return Rejected("entry", error.reason, json.dumps(entry, default=str), position)

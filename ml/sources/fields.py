@@ -1,25 +1,27 @@
-"""Reading single values out of a provider's JSON, strictly.
+"""Reading a provider's JSON, strictly: single values, and the items of a page.
 
-Each function returns the value or raises `RecordError` naming the field: what does not fit becomes
-a dead letter, it is never guessed.
+A function of a single value returns it or raises `RecordError` naming the field: what does not fit
+becomes a dead letter, it is never guessed. `parse_items` makes the dead letters.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ml.exceptions import RecordError
-from ml.sources.base import Rejected
+from ml.sources.base import Page, Rejected
 
 _BIGGEST = 2**63 - 1  # Postgres bigint
 _DURATION = re.compile(
     r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?"
 )
 _SHOWN = 60
+Item = TypeVar("Item")
+Row = TypeVar("Row")
 
 
 def document(body: bytes | str) -> Any:
@@ -47,6 +49,17 @@ def mapping(value: Any, name: str) -> Mapping[str, Any]:
     """
     if not isinstance(value, dict):
         raise RecordError(f"{name} is not an object: {_shown(value)}")
+    return value
+
+
+def sequence(value: Any, name: str) -> list[Any]:
+    """A list.
+
+    Raises:
+        RecordError: if it is none.
+    """
+    if not isinstance(value, list):
+        raise RecordError(f"{name} is not a list: {_shown(value)}")
     return value
 
 
@@ -93,6 +106,18 @@ def count(source: Mapping[str, Any], name: str) -> int | None:
     return value
 
 
+def required_count(source: Mapping[str, Any], name: str) -> int:
+    """A count that is there.
+
+    Raises:
+        RecordError: if it is absent or no count.
+    """
+    value = count(source, name)
+    if value is None:
+        raise RecordError(f"{name} is absent")
+    return value
+
+
 def moment(source: Mapping[str, Any], name: str) -> datetime | None:
     """An ISO 8601 time with a zone, in UTC; None where it is absent.
 
@@ -117,15 +142,11 @@ def unix_moment(source: Mapping[str, Any], name: str) -> datetime:
     Raises:
         RecordError: if it is absent or no such number.
     """
-    seconds = count(source, name)
+    seconds = required_count(source, name)
     try:
-        return datetime.fromtimestamp(seconds, UTC) if seconds is not None else _absent(name)
+        return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         raise RecordError(f"{name} is not a time: {seconds}") from None
-
-
-def _absent(name: str) -> datetime:
-    raise RecordError(f"{name} is absent")
 
 
 def seconds(source: Mapping[str, Any], name: str) -> float | None:
@@ -168,18 +189,73 @@ def texts(source: Mapping[str, Any], name: str) -> list[str] | None:
     values = source.get(name)
     if values is None:
         return None
-    if not isinstance(values, list):
-        raise RecordError(f"{name} is not a list: {_shown(values)}")
-    return [required_text({name: value}, name) for value in values]
+    return [required_text({name: value}, name) for value in sequence(values, name)]
+
+
+def parse_items(
+    page: Page,
+    kind: str,
+    find: Callable[[bytes], Iterable[Item]],
+    read: Callable[[Item, int], Iterable[Row]],
+    *,
+    first: int = 0,
+    shown: Callable[[Item], str] | None = None,
+) -> Iterator[Row | Rejected]:
+    """The rows of a page; a dead letter for the page, or for each item, that raises `RecordError`.
+
+    Args:
+        page: what to parse.
+        kind: of the dead letters.
+        find: the items in the body.
+        read: the rows of an item, given its position.
+        first: as for `parse_each`.
+        shown: as for `parse_each`.
+    """
+    try:
+        items = list(find(page.body))
+    except RecordError as error:
+        yield rejected_body(kind, error, page.body)
+    else:
+        yield from parse_each(kind, items, read, first=first, shown=shown)
+
+
+def as_json(item: Any) -> str:
+    """An item as JSON text in ASCII."""
+    try:
+        return json.dumps(item)
+    except RecursionError:
+        return "(nested too deeply to show; see the page in bronze)"
+
+
+def parse_each(
+    kind: str,
+    items: Iterable[Item],
+    read: Callable[[Item, int], Iterable[Row]],
+    *,
+    first: int = 0,
+    shown: Callable[[Item], str] | None = None,
+) -> Iterator[Row | Rejected]:
+    """All rows of each item, or one dead letter.
+
+    Args:
+        kind: of the dead letters.
+        items: what to read.
+        read: the rows of an item, given its position.
+        first: position of the first item.
+        shown: an item as the payload of its dead letter; its JSON, if None.
+    """
+    for position, item in enumerate(items, first):
+        try:
+            rows = list(read(item, position))
+        except RecordError as error:
+            yield Rejected(kind, error.reason, (shown or as_json)(item), position)
+        else:
+            yield from rows
 
 
 def rejected(kind: str, error: RecordError, item: Any, position: int) -> Rejected:
-    """The dead letter of an item, its payload as JSON text in ASCII."""
-    try:
-        payload = json.dumps(item)
-    except RecursionError:
-        payload = "(nested too deeply to show; see the page in bronze)"
-    return Rejected(kind, error.reason, payload, position)
+    """The dead letter of an item."""
+    return Rejected(kind, error.reason, as_json(item), position)
 
 
 def rejected_body(kind: str, error: RecordError, body: bytes) -> Rejected:

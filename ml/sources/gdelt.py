@@ -33,7 +33,6 @@ from ml.settings import Settings
 from ml.sources import fields
 from ml.sources.access import Access
 from ml.sources.base import (
-    NOWHERE,
     Availability,
     Interval,
     Page,
@@ -41,6 +40,7 @@ from ml.sources.base import (
     Rejected,
     Source,
     SourceSpec,
+    new_page,
     record,
 )
 from ml.sources.http import Fetched, HttpClient
@@ -102,30 +102,13 @@ class GdeltSource(Source):
                 windows += [("article", *window) for window in _slices(start, end)]
                 for stream, first, last in windows:
                     fetched = _ask(http, stream, query, first, last)
-                    yield Page(
-                        stream=stream,
-                        region=NOWHERE,
-                        number=number,
-                        body=fetched.body,
-                        request=fetched.request,
-                        fetched_at=fetched.fetched_at,
-                    )
+                    yield new_page(stream, fetched, number=number)
                     number += 1
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into rows of `raw.records`; what does not parse becomes `Rejected`."""
-        row = _article if page.stream == "article" else _point
-        try:
-            content = fields.mapping(_document(page.body), "page")
-            items = _articles(content) if page.stream == "article" else _points(content)
-        except RecordError as error:
-            yield fields.rejected_body(page.stream, error, page.body)
-            return
-        for position, item in enumerate(items):
-            try:
-                yield row(item, page)
-            except RecordError as error:
-                yield fields.rejected(page.stream, error, item, position)
+        find, row = (_articles, _article) if page.stream == "article" else (_points, _point)
+        return fields.parse_items(page, page.stream, find, lambda item, _: [row(item, page)])
 
 
 def _slices(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -198,17 +181,17 @@ def _document(body: bytes) -> Any:
             raise error from None
 
 
-def _articles(content: Mapping[str, Any]) -> list[Any]:
+def _articles(body: bytes) -> list[Any]:
     """The articles of a list; an answer without any is `{}`."""
-    articles = content.get("articles", [])
+    articles = fields.mapping(_document(body), "page").get("articles", [])
     if not isinstance(articles, list):
         raise RecordError("articles is not a list")
     return articles
 
 
-def _points(content: Mapping[str, Any]) -> list[Any]:
+def _points(body: bytes) -> list[Any]:
     """The points of a timeline; an answer without any is `{}` or has no series."""
-    series = content.get("timeline", [])
+    series = fields.mapping(_document(body), "page").get("timeline", [])
     if not isinstance(series, list) or len(series) > 1:
         raise RecordError("the timeline is not one series")
     points = fields.mapping(series[0], "series").get("data") if series else []

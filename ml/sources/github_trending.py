@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import quote, urlencode
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -26,7 +26,6 @@ from ml.settings import Settings
 from ml.sources import fields
 from ml.sources.access import Access
 from ml.sources.base import (
-    NOWHERE,
     Availability,
     Interval,
     Page,
@@ -34,6 +33,8 @@ from ml.sources.base import (
     Rejected,
     Source,
     SourceSpec,
+    new_page,
+    note,
     record,
 )
 
@@ -78,30 +79,33 @@ class GitHubTrendingSource(Source):
             for number, language in enumerate(self._languages):
                 path = quote(language.replace(" ", "-"), safe="")
                 fetched = http.get(path, {"since": "daily"}, expect="html")
-                yield Page(
-                    stream="trending",
-                    region=NOWHERE,
-                    number=number,
-                    body=fetched.body,
-                    request=f"{fetched.request}#{urlencode({'language': language})}",
-                    fetched_at=fetched.fetched_at,
-                )
+                asked = urlencode({"language": language})
+                yield new_page("trending", fetched, number=number, note=asked)
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into rows of `raw.records`; what does not parse becomes `Rejected`."""
-        tree = LexborHTMLParser(page.body.decode("utf-8", "replace"))
-        rows = tree.css(_ROW)
-        if not rows and tree.css_first(".blankslate, .blankslate-heading") is None:
-            error = RecordError("neither repositories nor the notice that there are none")
-            yield fields.rejected_body("trending", error, page.body)
-            return
-        language = parse_qs(page.request.rpartition("#")[2]).get("language", [""])[0]
-        for position, row in enumerate(rows, start=1):
-            try:
-                yield from _records(row, page, position, language)
-            except RecordError as error:
-                html = (row.html or "").replace("\x00", "\ufffd")
-                yield fields.rejected("trending", error, html, position)
+        language = note(page, "language") or ""
+        return fields.parse_items(
+            page,
+            "trending",
+            _rows,
+            lambda row, position: _records(row, page, position, language),
+            first=1,
+            shown=lambda row: fields.as_json((row.html or "").replace("\x00", "\ufffd")),
+        )
+
+
+def _rows(body: bytes) -> list[LexborNode]:
+    """The listed repositories.
+
+    Raises:
+        RecordError: if it is no list of them.
+    """
+    tree = LexborHTMLParser(body.decode("utf-8", "replace"))
+    rows = tree.css(_ROW)
+    if not rows and tree.css_first(".blankslate, .blankslate-heading") is None:
+        raise RecordError("neither repositories nor the notice that there are none")
+    return rows
 
 
 def _records(row: LexborNode, page: Page, position: int, language: str) -> Iterator[Record]:

@@ -37,6 +37,7 @@ from ml.sources.base import (
     Rejected,
     Source,
     SourceSpec,
+    new_page,
     record,
 )
 
@@ -76,28 +77,17 @@ class GoogleTrendsSource(Source):
         with access.client(self) as http:
             for number, region in enumerate(self._regions):
                 found = http.get("trending/rss", {"geo": region}, expect="xml")
-                yield Page(
-                    stream="trending",
-                    region=region,
-                    number=number,
-                    body=found.body,
-                    request=found.request,
-                    fetched_at=found.fetched_at,
-                )
+                yield new_page("trending", found, region=region, number=number)
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a feed into records; what does not parse becomes `Rejected`."""
-        try:
-            items = _items(page.body)
-        except RecordError as error:
-            yield fields.rejected_body("trend", error, page.body)
-            return
-        for position, item in enumerate(items):
-            try:
-                yield from _records(item, page, position + 1)
-            except RecordError as error:
-                payload = ET.tostring(item, "unicode")
-                yield Rejected("trend", error.reason, payload, position)
+        return fields.parse_items(
+            page,
+            "trend",
+            _items,
+            lambda item, position: _records(item, page, position + 1),
+            shown=lambda item: ET.tostring(item, "unicode"),
+        )
 
 
 def _items(body: bytes) -> list[ET.Element]:

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from ml.exceptions import RecordError
 from ml.settings import Settings, variable
@@ -34,10 +34,12 @@ from ml.sources.base import (
     Rejected,
     Source,
     SourceSpec,
+    new_page,
+    note,
     record,
 )
 from ml.sources.http import Credentials, Fetched, HttpClient
-from ml.sources.quota import Level, Quota
+from ml.sources.quota import Level, Quota, shares
 
 # Of the free plan: 250 searches a month.
 SEARCHES = Quota("serpapi", per_day=8, unit="searches")
@@ -126,11 +128,7 @@ class SerpApi:
         timeline = found.get("timeline_data")
         if not isinstance(timeline, list):
             raise RecordError("interest_over_time has no timeline_data")
-        for position, entry in enumerate(timeline):
-            try:
-                yield from list(_points(entry))
-            except RecordError as error:
-                yield fields.rejected("interest", error, entry, position)
+        yield from fields.parse_each("interest", timeline, lambda entry, _: _points(entry))
 
 
 def _points(entry: Any) -> Iterator[Point]:
@@ -186,10 +184,9 @@ class GoogleTrendsInterestSource(Source):
 
     def levels(self) -> tuple[Level, ...]:
         """All regions, or the first half of them, or the first alone."""
-        counts = dict.fromkeys((len(self._regions), -(-len(self._regions) // 2), 1))
         return tuple(
-            Level(f"regions={count}", {SEARCHES.pool: len(self._keywords) * count})
-            for count in counts
+            Level(name, {SEARCHES.pool: len(self._keywords) * count})
+            for name, count in shares("regions", len(self._regions)).items()
         )
 
     def fetch(
@@ -205,23 +202,15 @@ class GoogleTrendsInterestSource(Source):
         )
         start, end = window(interval)
         asked = urlencode({"start": start.isoformat(), "end": end.isoformat()})
-        regions = self._regions[: self._wanted(access.level)]
-        pairs = [(region, keyword) for region in regions for keyword in self._keywords]
+        total = len(self._regions)
+        count = shares("regions", total).get(access.level.name, total)
+        pairs = [
+            (region, keyword) for region in self._regions[:count] for keyword in self._keywords
+        ]
         with access.client(self, credentials=credentials) as http:
             for number, (region, keyword) in enumerate(pairs):
                 found = self._provider.ask(http, keyword, region, start, end)
-                yield Page(
-                    stream="interest",
-                    region=region,
-                    number=number,
-                    body=found.body,
-                    request=f"{found.request}#{asked}",
-                    fetched_at=found.fetched_at,
-                )
-
-    def _wanted(self, level: Level) -> int:
-        names = {f"regions={count}": count for count in range(len(self._regions) + 1)}
-        return names.get(level.name, len(self._regions))
+                yield new_page("interest", found, region=region, number=number, note=asked)
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a window into records; what does not parse becomes `Rejected`."""
@@ -246,8 +235,7 @@ def window(interval: Interval) -> tuple[datetime, datetime]:
 
 def _record(point: Point, page: Page, position: int) -> Record | Rejected:
     """The row of a point; a dead letter if its keyword does not fit into a key."""
-    asked = parse_qs(page.request.rpartition("#")[2])
-    start, end = (asked.get(name, [""])[0] for name in ("start", "end"))
+    start, end = (note(page, name) or "" for name in ("start", "end"))
     found = f"{point.keyword}|{start}/{end}"
     if len(found.encode()) > _ID_LIMIT:
         return fields.rejected(

@@ -24,7 +24,16 @@ from ml.exceptions import RecordError
 from ml.settings import Settings
 from ml.sources import fields
 from ml.sources.access import Access
-from ml.sources.base import NOWHERE, Interval, Page, Record, Rejected, Source, SourceSpec, record
+from ml.sources.base import (
+    Interval,
+    Page,
+    Record,
+    Rejected,
+    Source,
+    SourceSpec,
+    new_page,
+    record,
+)
 from ml.sources.http import Fetched
 
 STORIES = 60
@@ -60,31 +69,20 @@ class HackerNewsSource(Source):
         """Yield the list and the bundle of the first stories on it."""
         with access.client(self) as http:
             listed = http.get(f"{self.listing}.json")
-            yield _page(self.listing, 0, listed.body, listed.request, listed)
+            yield new_page(self.listing, listed)
             ids = _ids(listed.body)[: self._stories]
             with ThreadPoolExecutor(self.spec.parallel) as pool:
                 items = list(pool.map(lambda i: http.get(f"item/{i}.json"), ids))
-        yield _page("stories", 1, _bundle(ids, items), f"{listed.request}#items", listed)
+        bundle = new_page("stories", listed, number=1, note="items")
+        yield replace(bundle, body=_bundle(ids, items))
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into rows of `raw.records`; what does not parse becomes `Rejected`."""
-        stream = self.listing if page.stream == self.listing else "story"
-        try:
-            content = fields.document(page.body)
-            if page.stream == self.listing:
-                yield from _check_list(content, stream)
-                return
-            entries = fields.mapping(content, "bundle").get("stories")
-            if not isinstance(entries, list):
-                raise RecordError("the bundle has no list of stories")
-        except RecordError as error:
-            yield fields.rejected_body(stream, error, page.body)
-            return
-        for position, entry in enumerate(entries):
-            try:
-                yield from _records(entry, page, self.place)
-            except RecordError as error:
-                yield fields.rejected("story", error, entry, position)
+        if page.stream == self.listing:
+            return fields.parse_items(page, self.listing, _listed, _check_id)
+        return fields.parse_items(
+            page, "story", _stories, lambda entry, _: _records(entry, page, self.place)
+        )
 
 
 def _spec(source_id: str, title: str) -> SourceSpec:
@@ -107,17 +105,6 @@ class HackerNewsBestSource(HackerNewsSource):
     spec = _spec("hackernews_best", "Hacker News best stories")
 
 
-def _page(stream: str, number: int, body: bytes, request: str, listed: Fetched) -> Page:
-    return Page(
-        stream=stream,
-        region=NOWHERE,
-        number=number,
-        body=body,
-        request=request,
-        fetched_at=listed.fetched_at,
-    )
-
-
 def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53
 
@@ -125,24 +112,32 @@ def _is_id(value: Any) -> bool:
 def _ids(body: bytes) -> list[int]:
     """The usable ids of a list, each once, best first."""
     try:
-        values = fields.document(body)
+        return list(dict.fromkeys(filter(_is_id, _listed(body))))
     except RecordError:
         return []
-    return list(dict.fromkeys(filter(_is_id, values))) if isinstance(values, list) else []
 
 
-def _check_list(values: Any, listing: str) -> Iterator[Rejected]:
-    """Report what is no item id; the ids themselves are rows by their items.
+def _listed(body: bytes) -> list[Any]:
+    """What a list lists.
 
     Raises:
         RecordError: if it is no list at all.
     """
+    values = fields.document(body)
     if not isinstance(values, list):
         raise RecordError("the list of stories is no list")
-    for position, value in enumerate(values):
-        if not _is_id(value):
-            error = RecordError(f"not an item id: {ascii(value)[:60]}")
-            yield fields.rejected(listing, error, value, position)
+    return values
+
+
+def _check_id(value: Any, _: int) -> list[Record]:
+    """Report what is no item id; the ids themselves are rows by their items.
+
+    Raises:
+        RecordError: if it is none.
+    """
+    if not _is_id(value):
+        raise RecordError(f"not an item id: {ascii(value)[:60]}")
+    return []
 
 
 def _bundle(ids: list[int], items: list[Fetched]) -> bytes:
@@ -157,6 +152,18 @@ def _bundle(ids: list[int], items: list[Fetched]) -> bytes:
         for rank, (number, item) in enumerate(zip(ids, items, strict=True), start=1)
     ]
     return json.dumps({"stories": stories}).encode()
+
+
+def _stories(body: bytes) -> list[Any]:
+    """The stories of a bundle.
+
+    Raises:
+        RecordError: if it is none.
+    """
+    entries = fields.mapping(fields.document(body), "bundle").get("stories")
+    if not isinstance(entries, list):
+        raise RecordError("the bundle has no list of stories")
+    return entries
 
 
 def _records(entry: Any, page: Page, place: str) -> Iterator[Record]:

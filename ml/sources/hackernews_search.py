@@ -23,7 +23,16 @@ from typing import Any
 from ml.exceptions import RecordError
 from ml.sources import fields
 from ml.sources.access import Access
-from ml.sources.base import NOWHERE, Interval, Page, Record, Rejected, Source, SourceSpec, record
+from ml.sources.base import (
+    Interval,
+    Page,
+    Record,
+    Rejected,
+    Source,
+    SourceSpec,
+    new_page,
+    record,
+)
 from ml.sources.http import Fetched, HttpClient
 
 MAX_HITS = 1000
@@ -53,14 +62,7 @@ class HackerNewsSearchSource(Source):
         with access.client(self) as http:
             for query in self.settings.hackernews_queries or ("",):
                 for found in _search(http, query, start, end):
-                    yield Page(
-                        stream="search",
-                        region=NOWHERE,
-                        number=number,
-                        body=found.body,
-                        request=found.request,
-                        fetched_at=found.fetched_at,
-                    )
+                    yield new_page("search", found, number=number)
                     number += 1
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
@@ -74,11 +76,7 @@ class HackerNewsSearchSource(Source):
         except RecordError as error:
             yield fields.rejected_body("search", error, page.body)
             return
-        for position, hit in enumerate(hits):
-            try:
-                yield from _records(hit, page)
-            except RecordError as error:
-                yield fields.rejected("story", error, hit, position)
+        yield from fields.parse_each("story", hits, lambda hit, _: _records(hit, page))
         if len(hits) >= MAX_HITS and missing > 0:  # that many stories of one second
             short = RecordError(f"{missing} hits are not in the answer")
             yield fields.rejected("search", short, page.request, len(hits))
@@ -117,9 +115,7 @@ def _records(hit: Any, page: Page) -> Iterator[Record]:
         RecordError: naming the field that does not fit.
     """
     story = fields.mapping(hit, "hit")
-    number = fields.count(story, "objectID")
-    if number is None:
-        raise RecordError("objectID is absent")
+    number = fields.required_count(story, "objectID")
     described = {
         "title": fields.required_text(story, "title"),
         "url": fields.text(story, "url") or None,

@@ -105,6 +105,13 @@ class Level:
 
 
 FULL = Level("full")
+
+
+def shares(name: str, total: int) -> dict[str, int]:
+    """All of them, or the first half, or the first alone: how many, by the level's name."""
+    return {f"{name}={count}": count for count in (total, -(-total // 2), 1)}
+
+
 _STRIDES = (1, 2, 4, 8)
 
 

@@ -26,7 +26,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
-from urllib.parse import parse_qs
 
 from ml.exceptions import RateLimitedError, RecordError, SourceUnavailableError
 from ml.settings import Settings
@@ -41,6 +40,8 @@ from ml.sources.base import (
     Rejected,
     Source,
     SourceSpec,
+    first_rank,
+    new_page,
     record,
 )
 from ml.sources.http import Credentials, Fetched, HttpClient
@@ -119,21 +120,15 @@ class RedditSource(Source):
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into rows of `raw.records`; what does not parse becomes `Rejected`."""
         if page.stream == "refused":
-            yield fields.rejected_body(
-                "subreddit", RecordError("refused: check REDDIT_SUBREDDITS"), page.body
-            )
-            return
-        try:
-            children, _ = _listed(page.body)
-        except RecordError as error:
-            yield fields.rejected_body("post", error, page.body)
-            return
-        first = _first_rank(page.request)
-        for position, child in enumerate(children):
-            try:
-                yield from _records(child, page, first + position)
-            except RecordError as error:
-                yield fields.rejected("post", error, child, position)
+            error = RecordError("refused: check REDDIT_SUBREDDITS")
+            return iter([fields.rejected_body("subreddit", error, page.body)])
+        first = first_rank(page)
+        return fields.parse_items(
+            page,
+            "post",
+            lambda body: _listed(body)[0],
+            lambda child, position: _records(child, page, first + position),
+        )
 
 
 def _listing(
@@ -144,14 +139,8 @@ def _listing(
     rank = 1
     for _ in range(pages):
         fetched = http.get(path, params)
-        yield Page(
-            stream=path.rpartition("/")[2],
-            region=NOWHERE,
-            number=next(numbers),
-            body=fetched.body,
-            request=f"{fetched.request}#rank={rank}",
-            fetched_at=fetched.fetched_at,
-        )
+        stream = path.rpartition("/")[2]
+        yield new_page(stream, fetched, number=next(numbers), note=f"rank={rank}")
         _heed(fetched)
         listed, after, oldest = _outline(fetched.body)
         if after is None or (since is not None and oldest is not None and oldest < since):
@@ -211,11 +200,6 @@ def _outline(body: bytes) -> tuple[int, str | None, datetime | None]:
         return len(children), after, _created(fields.mapping(last.get("data"), "data"))
     except RecordError:
         return len(children), after, None
-
-
-def _first_rank(request: str) -> int:
-    value = parse_qs(request.rpartition("#")[2]).get("rank", ["1"])[0]
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 1
 
 
 def _records(child: Any, page: Page, rank: int) -> Iterator[Record]:

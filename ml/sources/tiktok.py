@@ -41,6 +41,7 @@ from ml.sources.base import (
     Rejected,
     Source,
     SourceSpec,
+    new_page,
     record,
 )
 from ml.sources.http import Credentials, HttpClient
@@ -122,18 +123,7 @@ class TikTokSource(Source):
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into rows of `raw.records`; what does not parse becomes `Rejected`."""
-        try:
-            videos = _data(page.body).get("videos")
-            if not isinstance(videos, list):
-                raise RecordError("the page has no list of videos")
-        except RecordError as error:
-            yield fields.rejected_body("video", error, page.body)
-            return
-        for position, item in enumerate(videos):
-            try:
-                yield from _records(fields.mapping(item, "video"), page)
-            except RecordError as error:
-                yield fields.rejected("video", error, item, position)
+        return fields.parse_items(page, "video", _videos, lambda item, _: _records(item, page))
 
 
 def _spans(interval: Interval) -> Iterator[tuple[date, date]]:
@@ -166,14 +156,7 @@ def _search(
             "research/video/query/", {"fields": _FIELDS}, content=body, cost=(UNITS, 1)
         )
         _check(fetched.body, fetched.fetched_at)
-        yield Page(
-            stream="videos",
-            region=region,
-            number=next(numbers),
-            body=fetched.body,
-            request=fetched.request,
-            fetched_at=fetched.fetched_at,
-        )
+        yield new_page("videos", fetched, region=region, number=next(numbers))
         following = _following(fetched.body)
         if following is None or following["cursor"] <= body.get("cursor", 0):
             return
@@ -218,6 +201,18 @@ def _data(body: bytes) -> Mapping[str, Any]:
     return fields.mapping(page.get("data"), "data")
 
 
+def _videos(body: bytes) -> list[Any]:
+    """The videos of an answer.
+
+    Raises:
+        RecordError: if it has no list of them.
+    """
+    videos = _data(body).get("videos")
+    if not isinstance(videos, list):
+        raise RecordError("the page has no list of videos")
+    return videos
+
+
 def _following(body: bytes) -> dict[str, Any] | None:
     """What asks for the next page, None at the end."""
     try:
@@ -231,15 +226,14 @@ def _following(body: bytes) -> dict[str, Any] | None:
     return {"cursor": cursor, **({"search_id": search_id} if search_id else {})}
 
 
-def _records(video: Mapping[str, Any], page: Page) -> Iterator[Record]:
+def _records(item: Any, page: Page) -> Iterator[Record]:
     """The video and its snapshot.
 
     Raises:
         RecordError: naming the field that does not fit.
     """
-    number = fields.count(video, "id")
-    if number is None:
-        raise RecordError("id is absent")
+    video = fields.mapping(item, "video")
+    number = fields.required_count(video, "id")
     region = fields.text(video, "region_code") or page.region
     if not _REGION.fullmatch(region):
         raise RecordError(f"region_code is not a country: {ascii(region)[:60]}")

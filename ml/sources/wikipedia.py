@@ -34,7 +34,6 @@ from ml.settings import Settings
 from ml.sources import fields, wikipedia_dumps
 from ml.sources.access import Access
 from ml.sources.base import (
-    NOWHERE,
     Availability,
     Interval,
     Page,
@@ -44,6 +43,7 @@ from ml.sources.base import (
     SourceSpec,
     is_latest,
     latest_end,
+    new_page,
     record,
 )
 from ml.sources.http import Fetched, HttpClient
@@ -156,11 +156,11 @@ class WikipediaSource(Source):
         except RecordError as error:
             yield fields.rejected_body(page.stream, error, page.body)
             return
-        for position, item in enumerate(items):
-            try:
-                yield from _ranked(item, page, day) if day else _viewed(item, page)
-            except RecordError as error:
-                yield fields.rejected(page.stream, error, item, position)
+        yield from fields.parse_each(
+            page.stream,
+            items,
+            lambda item, _: _ranked(item, page, day) if day else _viewed(item, page),
+        )
 
     def _parse_dump(self, page: Page) -> Iterator[Record | Rejected]:
         try:
@@ -198,17 +198,6 @@ def _moment(key: str) -> datetime:
     return datetime.fromisoformat(key.rpartition("/")[2]).replace(tzinfo=UTC)
 
 
-def _page(stream: str, fetched: Fetched, key: str) -> Page:
-    return Page(
-        stream=stream,
-        region=NOWHERE,
-        number=0,
-        body=fetched.body,
-        request=f"{fetched.request}#{key}",
-        fetched_at=fetched.fetched_at,
-    )
-
-
 def _unless_missing(get: Callable[[str], Fetched], path: str) -> Fetched | None:
     """What is there, or None where the provider says that it is not."""
     try:
@@ -228,7 +217,7 @@ def _list_and_histories(http: HttpClient, key: str) -> Iterator[Page]:
             project, day,
         )  # fmt: skip
         return
-    yield _page("top", listed, key)
+    yield new_page("top", listed, note=key)
     before = _unless_missing(http.get, _top_path(project, day - _DAY))
     if before is None:
         return
@@ -238,14 +227,14 @@ def _list_and_histories(http: HttpClient, key: str) -> Iterator[Page]:
     for title in new[:ENTRANTS]:
         path = f"per-article/{project}/all-access/user/{quote(title, safe='')}/daily/{span}"
         if fetched := _unless_missing(http.get, path):
-            yield _page("views", fetched, f"views/{project}/{day}")
+            yield new_page("views", fetched, note=f"views/{project}/{day}")
 
 
 def _dump(http: HttpClient, key: str) -> Iterator[Page]:
     """The dump of an hour."""
     get = partial(wikipedia_dumps.get_whole, http)
     if fetched := _unless_missing(get, wikipedia_dumps.path(_moment(key))):
-        yield _page("hours", fetched, key)
+        yield new_page("hours", fetched, note=key)
     else:
         log.info("wikipedia: no dump of %s yet; later intervals ask again, for a week", key)
 
@@ -291,7 +280,10 @@ def _ranked(item: Any, page: Page, day: datetime) -> Iterator[Record]:
     """The record of a listed article; none of a page that is no article."""
     article = fields.mapping(item, "article")
     title = fields.required_text(article, "article")
-    measured = {"rank": _number(article, "rank"), "views": _number(article, "views")}
+    measured = {
+        "rank": fields.required_count(article, "rank"),
+        "views": fields.required_count(article, "views"),
+    }
     if not is_meta(title):
         project = fields.required_text(article, "project")
         yield record(
@@ -308,12 +300,5 @@ def _viewed(item: Any, page: Page) -> Iterator[Record]:
         day = datetime.strptime(stamp, "%Y%m%d%H").replace(tzinfo=UTC)
     except ValueError:
         raise RecordError(f"timestamp is not a day: {ascii(stamp)[:60]}") from None
-    payload = {**described(project, title), "views": _number(views, "views")}
+    payload = {**described(project, title), "views": fields.required_count(views, "views")}
     yield record(page, "views", f"{project}/{title}", day, payload)
-
-
-def _number(source: Mapping[str, Any], name: str) -> int:
-    value = fields.count(source, name)
-    if value is None:
-        raise RecordError(f"{name} is absent")
-    return value

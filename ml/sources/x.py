@@ -23,7 +23,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from ml.exceptions import RecordError
 from ml.sources import fields
@@ -37,9 +36,11 @@ from ml.sources.base import (
     Rejected,
     Source,
     SourceSpec,
+    new_page,
+    parameter,
     record,
 )
-from ml.sources.http import Credentials, Fetched, HttpClient
+from ml.sources.http import Credentials, HttpClient
 
 log = logging.getLogger(__name__)
 
@@ -73,18 +74,22 @@ class _XSource(Source):
         kind = self.spec.kinds[0]
         try:
             body = fields.mapping(fields.document(page.body), "page")
-            items, errors = _listed(body, "data"), _listed(body, "errors")
+            items, errors = (
+                fields.sequence(body.get(name, []), name) for name in ("data", "errors")
+            )
             if "data" not in body and not errors:
                 raise RecordError("the page has neither data nor errors")
             asked = self._asked(page)
         except RecordError as error:
             yield fields.rejected_body(kind, error, page.body)
             return
-        for position, item in enumerate(items):
-            try:
-                yield self._record(fields.mapping(item, "item"), page, asked, position)
-            except RecordError as error:
-                yield fields.rejected(kind, error, item, position)
+        yield from fields.parse_each(
+            kind,
+            items,
+            lambda item, position: [
+                self._record(fields.mapping(item, "item"), page, asked, position)
+            ],
+        )
         for position, item in enumerate(errors, len(items)):
             yield fields.rejected(kind, RecordError("X reports an error"), item, position)
 
@@ -135,16 +140,13 @@ class XCountsSource(_XSource):
                 yield from _pages(http, {"query": query, **params}, numbers)
 
     def _asked(self, page: Page) -> str:
-        query = parse_qs(urlsplit(page.request).query).get("query", [""])[0]
-        return fields.required_text({"query": query}, "query")
+        return fields.required_text({"query": parameter(page, "query") or ""}, "query")
 
     def _record(self, item: Mapping[str, Any], page: Page, asked: str, position: int) -> Record:
         start, end = (fields.moment(item, name) for name in ("start", "end"))
         if start is None or end is None or end <= start:
             raise RecordError("the bucket has no start, or no end after it")
-        posts = fields.count(item, "tweet_count")
-        if posts is None:
-            raise RecordError("tweet_count is absent")
+        posts = fields.required_count(item, "tweet_count")
         seconds = round((end - start).total_seconds())
         return record(page, "count", asked, start, {"posts": posts, "seconds": seconds})
 
@@ -178,7 +180,8 @@ class XTrendsSource(_XSource):
         with self._client(access) as http:
             for number, woeid in enumerate(self.settings.x_woeids):
                 fetched = http.get(f"trends/by/woeid/{woeid}", params)
-                yield _page("trends", _COUNTRIES.get(str(woeid), NOWHERE), number, fetched)
+                region = _COUNTRIES.get(str(woeid), NOWHERE)
+                yield new_page("trends", fetched, region=region, number=number)
 
     def _asked(self, page: Page) -> str:
         found = _WOEID.search(page.request)
@@ -203,16 +206,12 @@ def _pages(http: HttpClient, params: dict[str, str], numbers: Iterator[int]) -> 
     seen: set[str] = set()
     for _ in range(_MAX_PAGES):
         fetched = http.get("tweets/counts/recent", params)
-        yield _page("counts", NOWHERE, next(numbers), fetched)
+        yield new_page("counts", fetched, number=next(numbers))
         token = _next_token(fetched.body)
         if token is None or token in seen:
             return
         seen.add(token)
         params = {**params, "next_token": token}
-
-
-def _page(stream: str, region: str, number: int, fetched: Fetched) -> Page:
-    return Page(stream, region, number, fetched.body, fetched.request, fetched.fetched_at)
 
 
 def _next_token(body: bytes) -> str | None:
@@ -221,18 +220,6 @@ def _next_token(body: bytes) -> str | None:
         return fields.text(fields.mapping(page.get("meta", {}), "meta"), "next_token")
     except RecordError:
         return None
-
-
-def _listed(body: Mapping[str, Any], name: str) -> list[Any]:
-    """A list of the page, empty where it is absent.
-
-    Raises:
-        RecordError: if it is no list.
-    """
-    values = body.get(name, [])
-    if not isinstance(values, list):
-        raise RecordError(f"{name} is not a list: {ascii(values)[:60]}")
-    return values
 
 
 def _iso(moment: datetime) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 from ml.exceptions import NotFoundError
 from ml.settings import Settings
+from ml.sources import fields
 from ml.sources import youtube_data as api
 from ml.sources.access import Access
 from ml.sources.base import (
@@ -31,11 +32,13 @@ from ml.sources.base import (
     Rejected,
     Source,
     SourceSpec,
+    first_rank,
     is_latest,
     latest_end,
+    new_page,
 )
 from ml.sources.http import HttpClient
-from ml.sources.quota import Level
+from ml.sources.quota import Level, shares
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +93,8 @@ class YouTubeSource(Source):
         if self._categories:
             name = f"regions={total} categories={len(self._categories)}"
             plans[name] = (self._regions, self._categories)
-        for count in dict.fromkeys((total, -(-total // 2), 1)):
-            plans[f"regions={count}"] = (self._regions[:count], ())
+        for name, count in shares("regions", total).items():
+            plans[name] = (self._regions[:count], ())
         return plans
 
     def _known_regions(self) -> Sequence[str]:
@@ -129,7 +132,7 @@ class YouTubeSource(Source):
         rank = 1
         for _ in range(self._pages):
             fetched = api.get_videos(http, **params)
-            yield api.new_page(stream, chosen["regionCode"], fetched, note=f"rank={rank}")
+            yield new_page(stream, fetched, region=chosen["regionCode"], note=f"rank={rank}")
             items, token = api.outline(fetched.body)
             if not token or token == params.get("pageToken"):
                 return
@@ -139,16 +142,16 @@ class YouTubeSource(Source):
     def _known(self, http: HttpClient, known: Mapping[str, list[str]]) -> Iterator[Page]:
         for region in self._known_regions():
             for ids in api.batches(known.get(region, [])[: api.PAGE_SIZE]):
-                yield api.new_page("known", region, api.get_videos(http, id=ids))
+                yield new_page("known", api.get_videos(http, id=ids), region=region)
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into rows of `raw.youtube_videos`; what does not parse becomes `Rejected`."""
-        if page.stream != "chart":
-            return api.read_items(page, "video", lambda item, _: api.video_row(item, page))
-        first = _first_rank(page)
-        return api.read_items(
-            page, "video", lambda item, position: api.video_row(item, page, first + position)
-        )
+        first = first_rank(page) if page.stream == "chart" else None
+
+        def read(item: Any, position: int) -> list[Record]:
+            return [api.video_row(item, page, None if first is None else first + position)]
+
+        return fields.parse_items(page, "video", api.items, read)
 
     def next_cursor(
         self,
@@ -162,14 +165,9 @@ class YouTubeSource(Source):
         """
         known = dict((cursor or {}).get(_KNOWN, {}))
         if is_latest(interval, cursor):
-            heads = [page for page in pages if page.stream == "chart" and _first_rank(page) == 1]
+            heads = [page for page in pages if page.stream == "chart" and first_rank(page) == 1]
             known |= {page.region: ids for page in heads if (ids := _ids(page))}
         return latest_end(interval, cursor) | ({_KNOWN: known} if known else {})
-
-
-def _first_rank(page: Page) -> int:
-    value = api.note(page, "rank") or ""
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 1
 
 
 def _ids(page: Page) -> list[str]:

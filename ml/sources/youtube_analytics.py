@@ -30,13 +30,15 @@ from ml.sources import fields
 from ml.sources import youtube_data as api
 from ml.sources.access import Access
 from ml.sources.base import (
-    NOWHERE,
     Interval,
     Page,
     Record,
     Rejected,
     Source,
     SourceSpec,
+    new_page,
+    note,
+    parameter,
     record,
 )
 from ml.sources.http import Credentials, HttpClient
@@ -125,11 +127,7 @@ class YouTubeAnalyticsSource(Source):
         except RecordError as error:
             yield fields.rejected_body(page.stream, error, page.body)
             return
-        for position, row in enumerate(rows):
-            try:
-                yield _row(names, row, page)
-            except RecordError as error:
-                yield fields.rejected(page.stream, error, row, position)
+        yield from fields.parse_each(page.stream, rows, lambda row, _: [_row(names, row, page)])
 
 
 def _own_channel(http: HttpClient) -> str:
@@ -174,7 +172,7 @@ def _report(
     }
     stream = "channel_day" if shape["dimensions"] == "day" else "video_day"
     fetched = http.get("reports", params)
-    return api.new_page(stream, NOWHERE, fetched, number=number, note=f"channel={channel}")
+    return new_page(stream, fetched, number=number, note=f"channel={channel}")
 
 
 def _table(body: bytes) -> tuple[list[str], list[Any]]:
@@ -221,12 +219,12 @@ def _row(names: list[str], row: Any, page: Page) -> Record:
         RecordError: naming the column that does not fit.
     """
     values = _by_name(names, row)
-    channel = fields.required_text({"channel": api.note(page, "channel")}, "channel")
+    channel = fields.required_text({"channel": note(page, "channel")}, "channel")
     payload: dict[str, Any] = {ours: _number(values, theirs) for theirs, ours in _METRICS.items()}
     if page.stream == "channel_day":
         day, record_id = _date(values, "day"), channel
     else:
-        day = _date({"startDate": api.parameter(page, "startDate")}, "startDate")
+        day = _date({"startDate": parameter(page, "startDate")}, "startDate")
         record_id = fields.required_text(values, "video")
         payload["channel_id"] = channel
     payload["day"] = day.isoformat()

@@ -23,7 +23,6 @@ from ml.sources import fields
 from ml.sources import youtube_data as api
 from ml.sources.access import Access
 from ml.sources.base import (
-    NOWHERE,
     Availability,
     Interval,
     Page,
@@ -31,10 +30,11 @@ from ml.sources.base import (
     Rejected,
     Source,
     SourceSpec,
+    new_page,
     record,
 )
 from ml.sources.http import HttpClient
-from ml.sources.quota import Level
+from ml.sources.quota import Level, shares
 
 
 class YouTubeChannelsSource(Source):
@@ -65,18 +65,16 @@ class YouTubeChannelsSource(Source):
     def levels(self) -> tuple[Level, ...]:
         """All regions, or the first half of them, or the first alone."""
         return tuple(
-            Level(name, {api.UNITS.pool: 2 * count}) for name, count in self._plans().items()
+            Level(name, {api.UNITS.pool: 2 * count})
+            for name, count in shares("regions", len(self._regions)).items()
         )
-
-    def _plans(self) -> dict[str, int]:
-        total = len(self._regions)
-        return {f"regions={count}": count for count in (total, -(-total // 2), 1)}
 
     def fetch(
         self, interval: Interval, cursor: Mapping[str, Any] | None, access: Access
     ) -> Iterator[Page]:
         """Yield the first page of each chart, then the channels of their videos."""
-        count = self._plans().get(access.level.name, len(self._regions))
+        total = len(self._regions)
+        count = shares("regions", total).get(access.level.name, total)
         with api.client(self, access) as http:
             for number, page in enumerate(_pages(http, self._regions[:count])):
                 yield replace(page, number=number)
@@ -84,8 +82,10 @@ class YouTubeChannelsSource(Source):
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into records; what does not parse becomes `Rejected`."""
         if page.stream == "chart":
-            return api.read_items(page, "video", _check_owner)
-        return api.read_items(page, "channel", lambda item, _: _channel(item, page))
+            return fields.parse_items(page, "video", api.items, _check_owner)
+        return fields.parse_items(
+            page, "channel", api.items, lambda item, _: [_channel(item, page)]
+        )
 
 
 def _pages(http: HttpClient, regions: tuple[str, ...]) -> Iterator[Page]:
@@ -96,13 +96,13 @@ def _pages(http: HttpClient, regions: tuple[str, ...]) -> Iterator[Page]:
             "maxResults": api.PAGE_SIZE,
         }  # fmt: skip
         fetched = http.get("videos", params, cost=(api.UNITS, 1))
-        yield api.new_page("chart", region, fetched)
+        yield new_page("chart", fetched, region=region)
         items, _ = api.outline(fetched.body)
         owners += filter(None, map(_owner, items))
     for ids in api.batches(owners):
         params = {"part": "snippet,statistics", "id": ids, "maxResults": api.PAGE_SIZE}
         fetched = http.get("channels", params, cost=(api.UNITS, 1))
-        yield api.new_page("channels", NOWHERE, fetched)
+        yield new_page("channels", fetched)
 
 
 def _owner(video: Any) -> str | None:
@@ -110,14 +110,15 @@ def _owner(video: Any) -> str | None:
     return api.usable_id(snippet.get("channelId")) if isinstance(snippet, dict) else None
 
 
-def _check_owner(video: Any, _: int) -> None:
-    """Report a video whose channel cannot be read.
+def _check_owner(video: Any, _: int) -> list[Record]:
+    """Report a video whose channel cannot be read; the others are another source's rows.
 
     Raises:
         RecordError: if it names none.
     """
     if _owner(video) is None:
         raise RecordError("the video names no channel")
+    return []
 
 
 def _channel(item: Any, page: Page) -> Record:

@@ -9,14 +9,13 @@ anew at midnight Pacific time. The key travels in the `X-Goog-Api-Key` header
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from ml.exceptions import RecordError
 from ml.sources import fields
 from ml.sources.access import Access
-from ml.sources.base import Page, Record, Rejected, Source
+from ml.sources.base import Page, Record, Source
 from ml.sources.http import Credentials, Fetched, HttpClient
 from ml.sources.quota import Quota
 
@@ -39,34 +38,6 @@ def client(source: Source, access: Access) -> HttpClient:
 def get_videos(http: HttpClient, **selection: str | int) -> Fetched:
     """One call of videos.list, by ids or by chart, with the parts that `video_row` reads."""
     return http.get("videos", {"part": _VIDEO_PARTS, **selection}, cost=(UNITS, 1))
-
-
-def new_page(
-    stream: str, region: str, fetched: Fetched, *, number: int = 0, note: str = ""
-) -> Page:
-    """The page of an answer.
-
-    Args:
-        stream: selects the parser.
-        region: of the request.
-        fetched: the answer.
-        number: position of the page within its fetch.
-        note: what a parser has to know and the body does not say, for example `rank=51`; kept as
-            the fragment of the request, which is never sent.
-    """
-    request = f"{fetched.request}#{note}" if note else fetched.request
-    return Page(stream, region, number, fetched.body, request, fetched.fetched_at)
-
-
-def note(page: Page, name: str) -> str | None:
-    """A value of the page's note, None if the note does not have it."""
-    return parse_qs(page.request.partition("#")[2]).get(name, [None])[0]
-
-
-def parameter(page: Page, name: str) -> str | None:
-    """A parameter of the page's request, None if the request does not have it."""
-    query = urlsplit(page.request.partition(" ")[2]).query
-    return parse_qs(query).get(name, [None])[0]
 
 
 def batches(ids: Iterable[str]) -> Iterator[str]:
@@ -103,25 +74,6 @@ def usable_id(value: Any) -> str | None:
     """An id that can be asked for in a list of ids, or None."""
     usable = isinstance(value, str) and value.isascii() and value.isprintable()
     return value if usable and value.strip() and "," not in value else None
-
-
-def read_items(
-    page: Page, kind: str, read: Callable[[Any, int], Record | None]
-) -> Iterator[Record | Rejected]:
-    """What `read` makes of each item and its position; what it refuses becomes `Rejected`."""
-    try:
-        found = items(page.body)
-    except RecordError as error:
-        yield fields.rejected_body(kind, error, page.body)
-        return
-    for position, item in enumerate(found):
-        try:
-            row = read(item, position)
-        except RecordError as error:
-            yield fields.rejected(kind, error, item, position)
-        else:
-            if row is not None:
-                yield row
 
 
 def video_row(item: Any, page: Page, rank: int | None = None) -> Record:

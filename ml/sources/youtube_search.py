@@ -31,7 +31,6 @@ from ml.sources import fields
 from ml.sources import youtube_data as api
 from ml.sources.access import Access
 from ml.sources.base import (
-    NOWHERE,
     Availability,
     Interval,
     Page,
@@ -39,10 +38,12 @@ from ml.sources.base import (
     Rejected,
     Source,
     SourceSpec,
+    new_page,
+    parameter,
     record,
 )
 from ml.sources.http import HttpClient
-from ml.sources.quota import Level
+from ml.sources.quota import Level, shares
 
 _LONGEST_STRIDE = 8  # intervals; the quota planner skips no more
 
@@ -76,18 +77,15 @@ class YouTubeSearchSource(Source):
         """All queries, or the first half of them, or the first alone."""
         return tuple(
             Level(name, {api.SEARCHES.pool: count, api.UNITS.pool: count})
-            for name, count in self._plans().items()
+            for name, count in shares("queries", len(self._queries)).items()
         )
-
-    def _plans(self) -> dict[str, int]:
-        total = len(self._queries)
-        return {f"queries={count}": count for count in (total, -(-total // 2), 1)}
 
     def fetch(
         self, interval: Interval, cursor: Mapping[str, Any] | None, access: Access
     ) -> Iterator[Page]:
         """Yield the results of each query, then the videos that they name."""
-        count = self._plans().get(access.level.name, len(self._queries))
+        total = len(self._queries)
+        count = shares("queries", total).get(access.level.name, total)
         since = _since(interval, cursor)
         with api.client(self, access) as http:
             pages = self._pages(http, self._queries[:count], since, interval.end)
@@ -109,18 +107,23 @@ class YouTubeSearchSource(Source):
                 "maxResults": api.PAGE_SIZE,
             }
             fetched = http.get("search", params, cost=(api.SEARCHES, 1))
-            yield api.new_page("search", NOWHERE, fetched)
+            yield new_page("search", fetched)
             items, _ = api.outline(fetched.body)
             found += filter(None, map(_video_id, items))
         for ids in api.batches(found):
-            yield api.new_page("videos", NOWHERE, api.get_videos(http, id=ids))
+            yield new_page("videos", api.get_videos(http, id=ids))
 
     def parse(self, page: Page) -> Iterator[Record | Rejected]:
         """Turn a page into rows; what does not parse becomes `Rejected`."""
         if page.stream == "videos":
-            return api.read_items(page, "video", lambda item, _: api.video_row(item, page))
-        return api.read_items(
-            page, "search_result", lambda item, position: _result(item, page, position + 1)
+            return fields.parse_items(
+                page, "video", api.items, lambda item, _: [api.video_row(item, page)]
+            )
+        return fields.parse_items(
+            page,
+            "search_result",
+            api.items,
+            lambda item, position: [_result(item, page, position + 1)],
         )
 
 
@@ -156,7 +159,7 @@ def _result(item: Any, page: Page, rank: int) -> Record:
     if not (title or "").strip():
         raise RecordError("title is absent")
     payload = {
-        "query": fields.text({"q": api.parameter(page, "q")}, "q"),
+        "query": fields.text({"q": parameter(page, "q")}, "q"),
         "rank": rank,
         "title": title,
         "text": _plain(snippet, "description"),
