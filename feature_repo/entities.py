@@ -13,3 +13,11 @@ video = Entity(
     description="A video as its provider identifies it",
     tags={"owner": OWNER},
 )
+
+story = Entity(
+    name="story",
+    join_keys=["story_id"],
+    value_type=ValueType.STRING,
+    description="A Hacker News story by its item id",
+    tags={"owner": OWNER},
+)

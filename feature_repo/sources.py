@@ -1,4 +1,4 @@
-"""The append-only tables that dbt builds.
+"""The append-only tables that dbt and `features.story_momentum_of` fill.
 
 `available_at` is the created-timestamp column: joins for training only see rows that were known at
 the time of the prediction, however late they were loaded.
@@ -6,6 +6,7 @@ the time of the prediction, however late they were loaded.
 
 from __future__ import annotations
 
+from feast import PushSource  # noqa: TID253 - see entities.py
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import (  # noqa: TID253 - see entities.py
     PostgreSQLSource,
 )
@@ -27,5 +28,22 @@ video_profile_source = PostgreSQLSource(
     timestamp_field="event_at",
     created_timestamp_column="available_at",
     description="One row per video, at its first observation",
+    owner=OWNER,
+)
+
+story_momentum_source = PostgreSQLSource(
+    name="story_momentum_source",
+    table="features.story_momentum",
+    timestamp_field="event_at",
+    created_timestamp_column="available_at",
+    description="One row per story and sight of it",
+    owner=OWNER,
+)
+
+# A stream appends to the same table and pushes the same rows.
+story_momentum_push = PushSource(
+    name="story_momentum_push",
+    batch_source=story_momentum_source,
+    description="Rows that ml.streaming has just appended",
     owner=OWNER,
 )

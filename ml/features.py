@@ -75,7 +75,11 @@ def apply(settings: Settings | None = None) -> dict[str, int]:
 
 
 def materialise(
-    start: datetime | None, end: datetime, settings: Settings | None = None
+    start: datetime | None,
+    end: datetime,
+    settings: Settings | None = None,
+    *,
+    only: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Copy the newest row of each entity within [start, end] to the online store.
 
@@ -86,6 +90,7 @@ def materialise(
         start: first event time; None takes each view's own time to live back from `end`.
         end: last event time, usually `as_of`.
         settings: those of the process by default.
+        only: names of feature views; all by default.
 
     Returns:
         The seconds that each feature view took.
@@ -93,6 +98,8 @@ def materialise(
     store = open_store(settings)
     seconds: dict[str, Any] = {}
     for view in store.list_feature_views():
+        if only and view.name not in only:
+            continue
         begin = time.monotonic()
         first = start or end - (view.ttl or _UNLIMITED_ONLINE)
         # Feast reports by print, and standard output may be JSON for a machine.
@@ -136,34 +143,52 @@ def training_frame(
     return frame
 
 
+def push(source: str, frame: pd.DataFrame, store: FeatureStore) -> None:
+    """Write rows that a stream has computed to the online store, where no newer one is there.
+
+    Args:
+        source: name of a push source.
+        frame: join key, event time, created time and features, as in the source's table.
+        store: an open store.
+    """
+    from feast.data_source import PushMode
+
+    with _translated():
+        store.push(source, frame, to=PushMode.ONLINE)
+
+
 def online_features(
     service: str,
-    video_ids: Sequence[str],
+    entity_ids: Sequence[str],
     settings: Settings | None = None,
     store: FeatureStore | None = None,
+    *,
+    entity: str = "video",
 ) -> list[dict[str, Any]]:
-    """Read the features of `service` from the online store, one dict per video in order.
+    """Read the features of `service` from the online store, one dict per entity in order.
 
     Args:
         service: name of a feature service.
-        video_ids: videos to read.
+        entity_ids: what to read.
         settings: those of the process by default.
         store: an open store; pass one when calling often.
+        entity: what the service's features are about.
 
     Raises:
-        MissingFeatureError: if a video has no value for a feature that is not nullable.
+        MissingFeatureError: if an entity has no value for a feature that is not nullable.
     """
     store = store or open_store(settings)
+    key = f"{entity}_id"
     with _translated():
         definition = store.get_feature_service(service)
         answer = store.get_online_features(
-            features=definition, entity_rows=[{"video_id": video} for video in video_ids]
+            features=definition, entity_rows=[{key: each} for each in entity_ids]
         ).to_dict()
     names = list(answer)
     rows = [dict(zip(names, values, strict=True)) for values in zip(*answer.values(), strict=True)]
     required = required_features(store, service)
     for row in rows:
-        require(row, required, f"video {row['video_id']} in the online store")
+        require(row, required, f"{entity} {row[key]} in the online store")
     return rows
 
 
@@ -255,5 +280,5 @@ def _translated() -> Iterator[None]:
     except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[-1]
         raise ServiceUnavailableError(f"feature store, Postgres: {reason}") from error
-    except redis.exceptions.ConnectionError as error:
+    except redis.exceptions.RedisError as error:
         raise ServiceUnavailableError(f"feature store, online store: {error}") from error

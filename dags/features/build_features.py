@@ -1,7 +1,8 @@
 """Features.
 
-Appends to the feature tables from the published build, brings the feature store up to date with
-its definitions and materialises the newest values into the online store.
+Appends to the feature tables from the published build, and to those of stories by the SQL function
+that streams call too, brings the feature store up to date with its definitions and materialises the
+newest values into the online store.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ def build_features():
 
         apply()
 
+    @task
+    def append_stories() -> int:
+        from ml.streaming.stories import append_new
+
+        return append_new()
+
     @task(outlets=[FEATURES])
     def materialise(now: str, **context: Any) -> None:
         from datetime import datetime
@@ -40,7 +47,7 @@ def build_features():
 
     now = resolve_as_of()
     tables = dbt_models("tables", ["path:models/features"])
-    chain(now, [tables, apply_definitions()], materialise(now))
+    chain(now, [tables, append_stories(), apply_definitions()], materialise(now))
 
 
 build_features()

@@ -13,12 +13,13 @@ from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect, transaction
 
 _TIMEOUT_S = 5.0
-# A stream looks every few seconds; longer without an answer is an outage.
-_LOOKED_WITHIN_S = 60.0
+# A stream looks every few seconds and pushes at once what it finds; longer is an outage.
+_STREAM_WITHIN_S = 60.0
 _STREAM = """
 select
     extract(epoch from now() - looked.updated_at),
     extract(epoch from now() - pushed.updated_at),
+    looked.cursor ->> 'through' <> pushed.cursor ->> 'through',
     looked.cursor -> 'rows'
 from ops.cursors as looked
 join ops.cursors as pushed on pushed.source = looked.source and pushed.stream = 'pushed'
@@ -93,9 +94,11 @@ def stream(source: str) -> Callable[[Settings], str]:
             row = conn.execute(_STREAM, (source,)).fetchone()
         if row is None:
             raise ServiceUnavailableError(f"the stream of {source} has not brought anything yet")
-        looked, pushed, rows = row
-        if looked > _LOOKED_WITHIN_S:
+        looked, pushed, is_behind, rows = row
+        if looked > _STREAM_WITHIN_S:
             raise ServiceUnavailableError(f"{source} has not answered for {looked:.0f} s")
+        if is_behind and pushed > _STREAM_WITHIN_S:
+            raise ServiceUnavailableError(f"nothing has been pushed online for {pushed:.0f} s")
         return f"pushed {pushed:.0f} s ago, {rows} rows so far"
 
     return check
