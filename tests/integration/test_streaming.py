@@ -500,7 +500,8 @@ def test_service_is_there_only_where_it_is_wanted(stack, tmp_path):
     state = State(stack.state_dir)
 
     def names(**changes: object) -> set[str]:
-        return {each.name for each in definitions(state, stack.model_copy(update=changes))}
+        chosen = stack.model_copy(update={"data_dir": None} | changes)
+        return {each.name for each in definitions(state, chosen)}
 
     assert "stream-hackernews" not in names()
     assert "stream-hackernews" in names(streaming=True)
@@ -531,6 +532,7 @@ def test_process_consumes_until_it_is_asked_to_stop(pipeline, settings, world):
         os.environ, YTEMPIRE_STATE_DIR=str(settings.state_dir), DATABASE_URL=settings.database_url,
         YTEMPIRE_WORLD_URL=world.url,
     )  # fmt: skip
+    environment.pop("YTEMPIRE_DATA_DIR", None)
     command = [sys.executable, "-m", "ml.streaming.consumer", "--source", "hackernews"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:

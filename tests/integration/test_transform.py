@@ -196,6 +196,9 @@ def test_feature_tables_have_exactly_the_agreed_columns(lake, published):
         " from information_schema.columns where table_schema = 'features' group by 1"
     )  # fmt: skip
     assert dict(rows) == {
+        "story_momentum": "story_id event_at available_at is_synthetic upvotes comments rank"
+        " log_upvotes comments_per_upvote age_h hours_since_previous upvotes_per_h comments_per_h"
+        " observed_hour observed_dow",
         "video_momentum": "video_id event_at available_at is_synthetic day_number"
         " hours_since_first hours_since_previous views likes comments log_views log_growth_1d"
         " views_per_hour like_rate comment_rate engagement_rate like_growth_1d comment_growth_1d"
