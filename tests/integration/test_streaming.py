@@ -527,9 +527,12 @@ def test_check_says_how_far_the_stream_is(pipeline, settings, world):
         check(settings)
 
 
-def test_process_consumes_until_it_is_asked_to_stop(pipeline, settings, world):
+def test_process_consumes_until_it_is_asked_to_stop(pipeline, settings, world, tmp_path):
+    known = json.loads((settings.state_dir / "settings.json").read_text())
+    known.pop("data_dir", None)  # where the tests' shell names archives, `up` has remembered them
+    (tmp_path / "settings.json").write_text(json.dumps(known))
     environment = dict(
-        os.environ, YTEMPIRE_STATE_DIR=str(settings.state_dir), DATABASE_URL=settings.database_url,
+        os.environ, YTEMPIRE_STATE_DIR=str(tmp_path), DATABASE_URL=settings.database_url,
         YTEMPIRE_WORLD_URL=world.url,
     )  # fmt: skip
     environment.pop("YTEMPIRE_DATA_DIR", None)
