@@ -70,6 +70,11 @@ class AirflowClient:
         events = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/upstreamAssetEvents")
         return {(e["source_dag_id"], e["source_run_id"]) for e in events["asset_events"]}
 
+    def asset_extras(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """What the asset events that this run made say about it."""
+        events = self._get("/api/v2/assets/events", source_dag_id=dag_id, source_run_id=run_id)
+        return [event["extra"] for event in events["asset_events"]]
+
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"

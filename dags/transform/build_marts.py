@@ -34,11 +34,13 @@ def build_marts():
 
         from airflow.sdk import PokeReturnValue
 
-        from ml.warehouse.rounds import ingest_is_active
+        from ml.warehouse.rounds import covered_runs, ingest_is_active
 
+        if ingest_is_active(dag_run.start_date):
+            return PokeReturnValue(is_done=False)
+        at = datetime.now(UTC)
         return PokeReturnValue(
-            is_done=not ingest_is_active(dag_run.start_date),
-            xcom_value=datetime.now(UTC).isoformat(),
+            is_done=True, xcom_value={"at": at.isoformat(), "covers": covered_runs(at)}
         )
 
     @task.short_circuit
@@ -67,22 +69,28 @@ def build_marts():
             run_gate(mart, run_id=str(run_id), as_of=datetime.fromisoformat(now))
 
     @task(outlets=[MARTS])
-    def publish(now: str, settled_at: str, run_id: str | None = None, **context: Any) -> None:
+    def publish(
+        now: str, settled: dict[str, Any], run_id: str | None = None, **context: Any
+    ) -> None:
         from datetime import datetime
 
         from ml.warehouse import publish_marts
         from ml.warehouse.rounds import remember_round
 
         publish_marts(str(run_id), datetime.fromisoformat(now))
-        remember_round(datetime.fromisoformat(settled_at))
-        context["outlet_events"][MARTS].extra = {"as_of": now, "build": run_id}
+        remember_round(datetime.fromisoformat(settled["at"]))
+        context["outlet_events"][MARTS].extra = {
+            "as_of": now,
+            "build": run_id,
+            "covers": settled["covers"],
+        }
 
-    settled_at = settle()
+    settled = settle()
     now = resolve_as_of()
     staging = dbt_models("staging", ["path:models/staging"])
     models = dbt_models("models", ["path:models/intermediate", "path:models/marts"])
-    published = publish(now, settled_at)
-    chain(settled_at, is_new(), now, staging, assign_topics(now), models, check(now), published)
+    published = publish(now, settled)
+    chain(settled, is_new(), now, staging, assign_topics(now), models, check(now), published)
 
 
 build_marts()

@@ -34,6 +34,21 @@ def ingest_is_active(started_at: datetime) -> bool:
     return bool(row and row[0])
 
 
+def covered_runs(settled_at: datetime) -> list[str]:
+    """The ingest runs, `dag_id/run_id`, that ended since the last published build settled.
+
+    Airflow ties a build only to the events that started it; this names all that it covers.
+    """
+    with connect() as conn:
+        rows = conn.execute(
+            "select dag_id || '/' || run_id from ops.dag_runs"
+            " where (dag_id like 'ingest\\_%%' or dag_id = 'import_archives') and state = 'success'"
+            " and ended_at <= %s and ended_at > coalesce(%s, '-infinity'::timestamptz) order by 1",
+            (settled_at, _settled_at(conn)),
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
 def is_covered(events_at: list[datetime]) -> bool:
     """Whether a published build settled after all of these events; a run without any is not."""
     with connect() as conn:

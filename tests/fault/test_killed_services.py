@@ -12,6 +12,7 @@ import pytest
 from ml.airflow_client import AirflowClient
 from ml.exceptions import RetriableError
 from ml.runtime import embedded
+from ml.sources.access import Access
 from ml.sources.base import Interval, Record
 from ml.sources.catalog import get_source
 from ml.storage.postgres import connect
@@ -40,7 +41,7 @@ def test_ingest_is_exact_though_a_service_is_killed(platform, service):
 
     run = _wait(lambda: _finished(client, run_id), 300)
     assert run["state"] == "success"
-    assert _loaded_rows(platform, start, end) == _expected_rows(start, end)
+    assert _loaded_rows(platform, start, end) == _expected_rows(platform, start, end)
     revived = _wait(lambda: _healthy(service), 60)
     assert revived.pid != victim.pid
 
@@ -75,13 +76,13 @@ def _loaded_rows(settings, start, end):
         )
 
 
-def _expected_rows(start, end):
+def _expected_rows(settings, start, end):
     """What the source yields for the same days, without Airflow and without faults."""
-    source = get_source("youtube")
+    source = get_source("youtube", settings)
     rows = {}
     for day in range((end - start).days):
         interval = Interval(start + timedelta(days=day), start + timedelta(days=day + 1))
-        for page in source.fetch(interval, None):
+        for page in source.fetch(interval, None, Access(settings, at=interval.end)):
             for item in source.parse(page):
                 assert isinstance(item, Record)
                 value = item.values
