@@ -1,11 +1,9 @@
-"""Readable labels: what is left of titles without the noise, and what they have in common."""
+"""Clean titles: what is left of them without the noise."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
 
 _NOISE = (
     r"official|music|lyrics?|lyrical|video|audio|visuali[sz]er|mv|m/v|hd|hq|4k|8k|60\s?fps|1080p|"
@@ -22,36 +20,46 @@ _TRAILING = re.compile(
     re.IGNORECASE,
 )
 _HYPE = re.compile(r"([!?.])\1+")
-_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
-_YEAR = re.compile(r"20\d\d")
+# Vowel signs of Indic and South-East Asian scripts are part of words, which \w does not know.
+_SIGNS = r"\u064b-\u0652\u0900-\u0963\u0966-\u0dff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+LETTERS = rf"(?:[^\W_]|[{_SIGNS}])+"
+_WORD = re.compile(rf"{LETTERS}(?:['\u2019-]{LETTERS})*")
 _PICTORIAL = frozenset({"So", "Sk", "Cs", "Cf", "Co", "Cn"})
 _MIN_LETTERS = 3
 _MAX_CHARS = 80
-_PHRASE_WORDS = (2, 3, 4, 5)
-_PHRASE_SHARE = 0.6
-_PHRASE_MIN_TITLES = 3
 
 _STOP_WORDS = """
     a about after all an and are as at be been but by can did do does for from get had has
     have he her his how i if in into is it its just me my new no not of off on one or our
-    out she so than that the their them then there they this to up us was we were what when
+    out she so than that the their them then there they this to up was we were what when
     where which who why will with you your
 """
 # Words that say what kind of video it is and not what it is about.
 _GENERIC = """
-    audio battle best challenge clip day days ep episode episodes feat final full game
-    gameplay highlights hindi hour hours let's live lyrics minutes movie mv music new news
+    audio battle best challenge clip comment day days ep episode episodes feat final full funny
+    game gameplay highlights hindi hour hours let's live lyrics minutes movie mv music new news
     official part play playthrough ps5 reaction review season short shorts song songs stream
     teaser telugu time top trailer tutorial update video videos viral vlog vs walkthrough
     watch world year years
 """
-_KIND_WORDS = """
-    official trailer teaser lyric lyrics letra lyrical remix movie song gameplay audio video
-    visualizer clip officiel oficial feat ft
+_KIND = """
+    official trailer teaser lyric lyrics letra letras lyrical remix movie song songs canciones
+    gameplay audio video visualizer clip officiel oficial feat ft
 """
-_KIND = frozenset(_KIND_WORDS.split())
+# Function words of other languages with many titles; phrases begin and end with none of them.
+_STOP_WORDS_ELSEWHERE = """
+    vs al con como de del el en es la las le les lo los mi mis no para pero por que se si sin su
+    te tu un una y yo da das do dos em eu meu na nas nos o os ou para se seu uma um au aux avec ce
+    dans des du et il je les leur ma mes mon ne nous pas pour qui sa ses son sur une vous der die
+    das den dem ein eine ich im ist mit nicht und von vom zu zum che di gli il nel non per sono
+    во из как мы мой на не но от по ты что это dan di ini itu ke yang dari untuk aku
+    kamu ang mga ng sa ka ko bu ile için ve bir hai ka ke ki ko mein se tera teri mera meri
+    في من على مع و
+"""
+KIND_WORDS = frozenset(_KIND.split())
 STOP_WORDS = frozenset(_STOP_WORDS.split())
-_EMPTY_WORDS = STOP_WORDS | frozenset(_GENERIC.split())
+ALL_STOP_WORDS = STOP_WORDS | frozenset(_STOP_WORDS_ELSEWHERE.split())
+GENERIC_WORDS = ALL_STOP_WORDS | KIND_WORDS | frozenset(_GENERIC.split())
 
 
 def clean_title(title: str, channel: str | None = None) -> str:
@@ -70,7 +78,7 @@ def clean_title(title: str, channel: str | None = None) -> str:
     if len(parts) > 1 and len(_WORD.findall(label)) < 2:
         label = f"{label} - {parts[1]}"
     label = _without_channel(label, channel)
-    return _shortened(_calm(label)) or _shortened(" ".join(title.split()))
+    return shortened(_calm(label)) or shortened(" ".join(title.split()))
 
 
 def embedding_text(label: str) -> str:
@@ -78,39 +86,9 @@ def embedding_text(label: str) -> str:
 
     Left in, they make all trailers one topic. A label of nothing else stays as it is.
     """
-    words = [word for word in label.split() if word.strip("()[]:!?,-").casefold() not in _KIND]
+    words = [word for word in label.split() if word.strip("()[]:!?,-").casefold() not in KIND_WORDS]
     kept = " ".join(words).strip(" -:|")
     return kept if sum(c.isalpha() for c in kept) >= _MIN_LETTERS else label
-
-
-def shared_phrase(titles: Sequence[str]) -> str | None:
-    """The longest phrase of two to five words that most of these cleaned titles share, if any."""
-    if len(titles) < _PHRASE_MIN_TITLES:
-        return None
-    needed = max(_PHRASE_MIN_TITLES, _PHRASE_SHARE * len(titles))
-    spelled: dict[str, Counter[str]] = {}
-    counts: Counter[str] = Counter()
-    for title in titles:
-        seen = {phrase.casefold(): phrase for phrase in _phrases(title)}
-        counts.update(seen.keys())
-        for key, phrase in seen.items():
-            spelled.setdefault(key, Counter())[phrase] += 1
-    common = [key for key, count in counts.items() if count >= needed]
-    if not common:
-        return None
-    best = min(common, key=lambda key: (-len(key.split()), -counts[key], key))
-    return min(spelled[best], key=lambda text: (-spelled[best][text], text))
-
-
-def _phrases(title: str) -> Iterable[str]:
-    words = _WORD.findall(title)
-    for size in _PHRASE_WORDS:
-        for start in range(len(words) - size + 1):
-            chosen = words[start : start + size]
-            ends = {chosen[0].casefold(), chosen[-1].casefold()}
-            telling = [w for w in chosen if not w.isdigit() and w.casefold() not in _EMPTY_WORDS]
-            if telling and not ends & STOP_WORDS and not _YEAR.fullmatch(chosen[0]):
-                yield " ".join(chosen)
 
 
 def _keep_informative(match: re.Match[str]) -> str:
@@ -150,7 +128,8 @@ def _calm(label: str) -> str:
     )
 
 
-def _shortened(label: str) -> str:
+def shortened(label: str) -> str:
+    """At most 80 characters, cut between words."""
     if len(label) <= _MAX_CHARS:
         return label
     return label[:_MAX_CHARS].rsplit(" ", 1)[0].rstrip(" -:,")

@@ -12,14 +12,19 @@ assignments as (
 
     -- A video may be assigned once per source that showed it: the closest topic counts.
     select distinct on (content_type, content_id)
-        case when source like 'youtube%' then 'video' else 'story' end as content_type,
-        content_id,
+        case
+            when source like 'youtube%' then 'video'
+            when source = 'hackernews' then 'story'
+            else 'post'
+        end as content_type,
+        case
+            when source like 'youtube%' or source = 'hackernews' then content_id
+            else source || ':' || content_id
+        end as content_id,
         topic_id,
         similarity
     from {{ source('ml', 'topic_assignments') }}
-    where
-        (source like 'youtube%' or source = 'hackernews')
-        and assigned_as_of <= {{ as_of() }}
+    where assigned_as_of <= {{ as_of() }}
     order by content_type asc, content_id asc, similarity desc, topic_id asc
 
 ),
@@ -47,6 +52,24 @@ items as (
         event_at,
         last_event_at
     from {{ ref('int_hackernews_stories') }}
+
+    union all
+
+    select
+        'post' as content_type,
+        source || ':' || content_id as content_id,
+        (array_agg(title order by event_at desc, title asc))[1] as title,
+        max(creator) as creator,
+        bool_and(is_synthetic) as is_synthetic,
+        min(event_at) as event_at,
+        max(event_at) as last_event_at
+    from {{ ref('stg_records__posts') }}
+    where
+        source not in ('youtube', 'hackernews')
+        and title is not null
+        and event_at <= {{ as_of() }}
+        and available_at <= {{ as_of() }}
+    group by source, content_id
 
 ),
 

@@ -9,7 +9,9 @@ with
 
 topics as (
 
+    -- A merged topic has no items left; the one that took them has its place.
     select * from {{ source('ml', 'topics') }}
+    where merged_into is null
 
 ),
 
@@ -29,6 +31,7 @@ items as (
         count(*) as items,
         count(*) filter (where topic_items.content_type = 'video') as videos,
         count(*) filter (where topic_items.content_type = 'story') as stories,
+        count(*) filter (where topic_items.content_type = 'post') as posts,
         count(distinct topic_items.creator) filter (where topic_items.content_type = 'video')
             as channels,
         count(*) filter (where topic_items.event_at > bounds.window_start) as new_items,
@@ -105,11 +108,14 @@ joined as (
         -- text
         topics.label,
         topics.language,
+        topics.keywords,
+        topics.status,
 
         -- counts
         coalesce(items.items, 0) as items,
         coalesce(items.videos, 0) as videos,
         coalesce(items.stories, 0) as stories,
+        coalesce(items.posts, 0) as posts,
         coalesce(items.channels, 0) as channels,
         coalesce(latest_views.views_total, 0)::bigint as views_total,
         coalesce(story_votes.upvotes_total, 0)::bigint as upvotes_total,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.topics.labels import clean_title, embedding_text, shared_phrase
+from ml.topics.labels import clean_title, embedding_text, shortened
 
 
 @pytest.mark.parametrize(
@@ -31,27 +31,8 @@ def test_a_label_is_never_empty_and_never_long(title):
     assert len(label) <= 80
 
 
-def test_phrase_that_most_titles_share_becomes_the_label():
-    titles = [
-        "Building a base in Subnautica 2",
-        "Subnautica 2 is terrifying",
-        "My first hour of subnautica 2",
-        "Exploring the reef",
-    ]
-    assert shared_phrase(titles) == "Subnautica 2"
-
-
-def test_phrase_of_generic_words_is_no_label():
-    assert (
-        shared_phrase(
-            ["Kara Official Trailer", "Peddi Official Trailer", "Bandar Official Trailer"]
-        )
-        is None
-    )
-
-
-def test_two_titles_are_too_few_for_a_phrase():
-    assert shared_phrase(["GTA 6 map", "GTA 6 map leaks"]) is None
+def test_long_label_is_cut_between_words():
+    assert shortened("word " * 40) == ("word " * 16).strip()
 
 
 def test_kind_of_video_does_not_enter_the_embedding():

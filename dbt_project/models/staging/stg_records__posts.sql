@@ -1,0 +1,64 @@
+{%- set counts = ['upvotes', 'views', 'stars', 'traffic_at_least', 'posts', 'likes'] -%}
+{%- set places = ['rank', 'position'] -%}
+
+with
+
+raw_records as (
+
+    select * from {{ source('raw', 'records') }}
+    -- A channel is somebody who posts.
+    where kind <> 'channel' and source <> 'youtube_analytics'
+
+),
+
+renamed as (
+
+    select
+        -- ids: a video found by a search is the same video as in a chart
+        case when source like 'youtube%' then 'youtube' else source end as source,
+        kind,
+        record_id as content_id,
+        region,
+
+        -- text: archives of the repository list have only names
+        coalesce(
+            payload ->> 'title',
+            case when source = 'github-trending' and kind = 'listing' then record_id end
+        ) as title,
+        coalesce(payload ->> 'text', payload ->> 'description', payload ->> 'desc') as text,
+        payload ->> 'author' as creator,
+        case when payload ->> 'language' ~ '^[a-z]{2,3}(-|$)' then payload ->> 'language' end
+            as language,
+        case
+            when jsonb_typeof(payload -> 'tags') = 'array'
+                then array(select jsonb_array_elements_text(payload -> 'tags'))
+        end as tags,
+
+        -- numbers: what a source counts, or else the place on its list; comparable only within it
+        coalesce(
+            {%- for name in counts %}
+                case
+                    when jsonb_typeof(payload -> '{{ name }}') = 'number'
+                        then (payload ->> '{{ name }}')::numeric
+                end,
+            {%- endfor %}
+            {%- for name in places %}
+                case
+                    when jsonb_typeof(payload -> '{{ name }}') = 'number'
+                        then -(payload ->> '{{ name }}')::numeric
+                end{{ "," if not loop.last }}
+            {%- endfor %}
+        ) as interest,
+
+        -- booleans
+        is_synthetic,
+
+        -- times
+        event_at,
+        available_at
+
+    from raw_records
+
+)
+
+select * from renamed
