@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(sources, name="sources")
     replay = typer.Typer(help="Load again what bronze holds.", no_args_is_help=True)
     replay.command("bronze")(replay_bronze)
+    replay.command("missing")(replay_missing)
     replay.command("dead-letters")(replay_dead_letters)
     app.add_typer(replay, name="replay")
 
@@ -106,6 +107,34 @@ def replay_bronze(
             lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     _report(result, as_json)
+
+
+def replay_missing(
+    source: Annotated[
+        str | None, typer.Option("--source", help="Id of a source; all by default.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Load what bronze holds and no landing is recorded of: after the database was restored.
+
+    Example: ytempire replay missing
+    """
+    from ml.sources.catalog import all_sources, get_source
+    from ml.storage.landing import land_missing
+    from ml.storage.replay import Replayed
+
+    total = Replayed()
+    with _bar(as_json) as bar:
+        for each in [get_source(source)] if source else all_sources():
+            task = bar.add_task(f"{each.id}: intervals", total=None, visible=False)
+            for result in land_missing(
+                each,
+                lambda done, count, task=task: bar.update(  # type: ignore[misc]
+                    task, completed=done, total=count, visible=True
+                ),
+            ):
+                total += Replayed(result.pages, result.rows, result.rejected)
+    _report(total, as_json)
 
 
 def replay_dead_letters(source: SourceOption, as_json: JsonFlag = False) -> None:

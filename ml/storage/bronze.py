@@ -26,7 +26,10 @@ from ml.sources.base import Interval, Page
 from ml.storage.objects import ObjectStore
 
 _MANIFEST = "manifest.json"
-_INTERVAL_START = re.compile(r"/interval=(\d{8}T\d{6}Z)_")
+# How the names of a stream's micro-batches begin, in the place of a run.
+STREAM_RUN = "stream-"
+_STAMP = "%Y%m%dT%H%M%SZ"
+_INTERVAL = re.compile(r"/interval=(\d{8}T\d{6}Z)_(\d{8}T\d{6}Z)/run=([^/]+)")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -84,22 +87,20 @@ class Bronze:
         """
         return _decode(key, self._store.get_bytes(self._bucket, key))
 
-    def complete_intervals(self, source: str, start: datetime, end: datetime) -> list[str]:
+    def complete_intervals(
+        self, source: str, start: datetime | None = None, end: datetime | None = None
+    ) -> list[str]:
         """Prefixes of the complete intervals of a source that start in `[start, end)`, by time."""
-        first, last = start.astimezone(UTC), end.astimezone(UTC)
         found = []
-        for day in range((last - first).days + 2):
-            date = (first + timedelta(days=day)).date()
-            for key in self._store.list_keys(
-                self._bucket, f"{_source_prefix(source)}/date={date}/"
-            ):
-                begun = _INTERVAL_START.search(key)
-                if begun is None or not key.endswith(f"/{_MANIFEST}"):
+        for folder in _folders(source, start, end):
+            for key in self._store.list_keys(self._bucket, folder):
+                prefix, _, name = key.rpartition("/")
+                if name != _MANIFEST:
                     continue
-                moment = datetime.strptime(begun[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-                if first <= moment < last:
-                    found.append(key.removesuffix(f"/{_MANIFEST}"))
-        return found
+                begun = parse_prefix(prefix)[1].start
+                if (start is None or start <= begun) and (end is None or begun < end):
+                    found.append(prefix)
+        return sorted(found)
 
     def _verified(self, entry: Mapping[str, Any]) -> bytes:
         body = self._store.get_bytes(self._bucket, entry["key"])
@@ -143,8 +144,34 @@ def interval_prefix(source: str, interval: Interval, run_id: str) -> str:
     start, end = interval.start.astimezone(UTC), interval.end.astimezone(UTC)
     return (
         f"{_source_prefix(source)}/date={start:%Y-%m-%d}"
-        f"/interval={start:%Y%m%dT%H%M%SZ}_{end:%Y%m%dT%H%M%SZ}/run={_safe(run_id)}"
+        f"/interval={start:{_STAMP}}_{end:{_STAMP}}/run={_safe(run_id)}"
     )
+
+
+def parse_prefix(prefix: str) -> tuple[str, Interval, str]:
+    """The prefix of an interval, its interval, and its run as the prefix spells it.
+
+    Raises:
+        FatalError: if it is not the prefix of an interval.
+    """
+    found = _INTERVAL.search(prefix)
+    if found is None:
+        raise FatalError(f"{prefix} in bronze is not an interval; move it elsewhere")
+    first, last = (
+        datetime.strptime(text, _STAMP).replace(tzinfo=UTC) for text in found.group(1, 2)
+    )
+    return prefix, Interval(first, last), found[3]
+
+
+def _folders(source: str, start: datetime | None, end: datetime | None) -> Iterator[str]:
+    """Where the intervals of a span lie: a folder a day, or all of them."""
+    folder = f"{_source_prefix(source)}/"
+    if start is None or end is None:
+        yield folder
+        return
+    first, last = start.astimezone(UTC), end.astimezone(UTC)
+    for day in range((last - first).days + 2):
+        yield f"{folder}date={(first + timedelta(days=day)).date()}/"
 
 
 def _source_prefix(source: str) -> str:

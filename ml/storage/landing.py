@@ -8,7 +8,7 @@ the same way, by `import_archive`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -30,7 +30,13 @@ from ml.sources.base import Interval, Page, Rejected, Source, Table
 from ml.sources.catalog import family
 from ml.sources.quota import FULL, Choice, Level, Meter, choose_level, exceeded
 from ml.storage import postgres, raw
-from ml.storage.bronze import Bronze, StoredPage, interval_prefix
+from ml.storage.bronze import (
+    STREAM_RUN,
+    Bronze,
+    StoredPage,
+    interval_prefix,
+    parse_prefix,
+)
 from ml.storage.imports import ImportResult, find_archives, import_archive
 from ml.storage.quotas import LedgerMeter, shared_breaker
 
@@ -44,6 +50,7 @@ __all__ = [
     "import_archive",
     "land",
     "land_family",
+    "land_missing",
 ]
 
 log = logging.getLogger(__name__)
@@ -158,6 +165,48 @@ def land(source: Source, interval: Interval, *, run_id: str) -> LandingResult:
                 return _empty(source, interval, run_id, reason)
             level = choice.level
             pages = bronze.write_interval(prefix, _fetch(source, interval, meter, level))
+    return _load_interval(source, interval, run_id, pages, level)
+
+
+def land_missing(
+    source: Source, on_progress: Callable[[int, int], None] = lambda *_: None
+) -> list[LandingResult]:
+    """Load every complete interval of bronze that no landing is recorded of, oldest first.
+
+    After the database was restored from a backup this brings back what has landed since, without
+    asking the provider. What a stream has landed is left to the stream, which recovers by itself.
+
+    Raises:
+        FatalError: if an object is not what its manifest says.
+        ServiceUnavailableError: when our own database or object storage does not answer.
+    """
+    bronze = Bronze()
+    with postgres.connect() as conn:
+        recorded = {
+            interval_prefix(source.id, Interval(start, end), run_id)
+            for start, end, run_id in conn.execute(
+                "select interval_start, interval_end, run_id from ops.landings"
+                " where source = %s and status = 'landed'",
+                (source.id,),
+            )
+        }
+    found = [parse_prefix(prefix) for prefix in bronze.complete_intervals(source.id)]
+    missing = [
+        (prefix, interval, run)
+        for prefix, interval, run in found
+        if prefix not in recorded and not run.startswith(STREAM_RUN)
+    ]
+    results = []
+    for done, (prefix, interval, run) in enumerate(missing, start=1):
+        pages = bronze.read_interval(prefix) or []
+        results.append(_load_interval(source, interval, run, pages, FULL))
+        on_progress(done, len(missing))
+    return results
+
+
+def _load_interval(
+    source: Source, interval: Interval, run_id: str, pages: Sequence[StoredPage], level: Level
+) -> LandingResult:
     with postgres.transaction() as conn:
         # A holder that hangs is ended, and who waits for it fails and is tried again.
         conn.execute("set local idle_in_transaction_session_timeout = '60s'")

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from ml.settings import Settings
 from ml.sources.base import Interval
 from ml.storage import postgres, raw
-from ml.storage.bronze import Bronze, StoredPage, interval_prefix
+from ml.storage.bronze import STREAM_RUN, Bronze, StoredPage, interval_prefix
 from ml.storage.landing import PagesLoaded, load_pages
 from ml.streaming import stories
 from ml.streaming.base import Stream
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LANDED, PUSHED = "updates", "pushed"
-_RUN, _STAMP = "stream-", "%Y%m%dT%H%M%S.%f"
+_STAMP = "%Y%m%dT%H%M%S.%f"
 _MOMENT = timedelta(microseconds=1)
 _READ = "select cursor from ops.cursors where source = %s and stream = %s"
 _WRITE = """
@@ -109,7 +109,11 @@ class Pipeline:
             return 0
         since = through.replace(microsecond=0)  # as in the names of intervals
         found = self._bronze.complete_intervals(self._source.id, since, now)
-        ours = [prefix for prefix in found if f"/run={_RUN}" in prefix and _ended(prefix) > through]
+        ours = [
+            prefix
+            for prefix in found
+            if f"/run={STREAM_RUN}" in prefix and _ended(prefix) > through
+        ]
         for prefix in ours:
             with self._transaction() as conn:
                 self._load(conn, self._bronze.read_interval(prefix) or [])
@@ -161,12 +165,12 @@ class Pipeline:
 
 
 def _run(now: datetime) -> str:
-    return f"{_RUN}{now:{_STAMP}}"
+    return f"{STREAM_RUN}{now:{_STAMP}}"
 
 
 def _ended(prefix: str) -> datetime:
     """When the micro-batch of a prefix was complete, by the name of its run."""
-    return datetime.strptime(prefix.rpartition(_RUN)[2], _STAMP).replace(tzinfo=UTC)
+    return datetime.strptime(prefix.rpartition(STREAM_RUN)[2], _STAMP).replace(tzinfo=UTC)
 
 
 def _moment(offset: Mapping[str, Any]) -> datetime | None:

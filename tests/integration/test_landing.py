@@ -1,20 +1,25 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from ml.exceptions import FatalError, ProviderError, QuotaExceededError
+from ml.runtime.services import postgres_programs
+from ml.runtime.state import State
 from ml.settings import get_settings
 from ml.sources.access import Access
 from ml.sources.base import Availability, Interval, Page, Record, Rejected, Source, SourceSpec
 from ml.sources.quota import Quota
 from ml.storage import postgres
-from ml.storage.landing import close_day, covered, land
+from ml.storage.landing import close_day, covered, land, land_missing
 from ml.storage.objects import ObjectStore
 from ml.storage.quotas import LedgerMeter
 from ml.storage.replay import replay_bronze, replay_dead_letters
@@ -267,6 +272,51 @@ def test_raw_rows_are_rebuilt_from_bronze_alone(stack):
     )
     assert replay_bronze(feed, START + timedelta(days=1), START + timedelta(days=2)).pages == 0
     assert feed.fetches == 1
+
+
+def test_a_restored_database_catches_up_from_bronze(stack, tmp_path):
+    feed = Feed("feed-r")
+    land(feed, DAY, run_id="scheduled__2026-03-02T00:00:00+00:00")
+    backup = tmp_path / "yesterday.dump"
+    tables = [f"--table={name}" for name in _LANDED]
+    _postgres_tool("pg_dump", "--format=custom", "--data-only", *tables, f"--file={backup}")
+    land(feed, NEXT_DAY, run_id="scheduled__2026-03-03T00:00:00+00:00")
+    queries = [
+        f"select {columns} from {table} where source = 'feed-r' order by {columns}"
+        for table, columns in _LANDED.items()
+    ]
+    before = [many(query) for query in queries]
+
+    execute(f"truncate {', '.join(_LANDED)}")
+    _postgres_tool("pg_restore", "--data-only", str(backup))
+    assert [many(query) for query in queries] != before
+
+    done = land_missing(feed)
+    assert [(result.interval, result.rows) for result in done] == [(NEXT_DAY, 4)]
+    assert [many(query) for query in queries] == before
+    assert land_missing(feed) == []
+    assert feed.fetches == 2
+
+
+_LANDED = {
+    "raw.records": "record_id, event_at, available_at, payload, bronze_key",
+    "raw.youtube_videos": "video_id, observed_at, title, bronze_key",
+    "ops.dead_letters": "kind, reason, bronze_key, position, status",
+    "ops.cursors": "stream, cursor",
+    "ops.landings": "interval_start, interval_end, status, rows, rows_new, rejected",
+}
+
+
+def _postgres_tool(name: str, *arguments: str) -> None:
+    settings = get_settings()
+    program = postgres_programs(State(settings.state_dir)) / name
+    url = make_url(settings.require("database_url"))
+    where = {
+        "PGHOST": url.host, "PGPORT": str(url.port), "PGUSER": url.username,
+        "PGPASSWORD": str(url.password),
+    }  # fmt: skip
+    command = [program, f"--dbname={url.database}", *arguments]
+    subprocess.run(command, check=True, env={**os.environ, **where})
 
 
 def test_a_day_is_closed_with_the_latest_landing_of_every_source(stack):
