@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -70,10 +71,12 @@ class AirflowClient:
         events = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/upstreamAssetEvents")
         return {(e["source_dag_id"], e["source_run_id"]) for e in events["asset_events"]}
 
-    def asset_extras(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """What the asset events that this run made say about it."""
-        events = self._get("/api/v2/assets/events", source_dag_id=dag_id, source_run_id=run_id)
-        return [event["extra"] for event in events["asset_events"]]
+    def asset_events(self, dag_id: str, run_id: str | None = None) -> list[dict[str, Any]]:
+        """The newest asset events that a DAG, or one run of it, has made."""
+        chosen = {"source_dag_id": dag_id, "source_run_id": run_id}
+        wanted = {name: value for name, value in chosen.items() if value}
+        found = self._get("/api/v2/assets/events", order_by="-timestamp", limit=_PAGE, **wanted)
+        return list(found["asset_events"])
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""
@@ -106,9 +109,37 @@ class AirflowClient:
         """Ids of the DAGs that Airflow has parsed."""
         return {row["dag_id"] for row in self._get("/api/v2/dags", limit=_PAGE)["dags"]}
 
-    def unpause(self, dag_id: str) -> None:
-        """Let a DAG run."""
-        self._raise_for(self._request("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False}))
+    def pause(self, dag_id: str, is_paused: bool = True) -> None:
+        """Keep a DAG from running, or let it run again."""
+        path = f"/api/v2/dags/{dag_id}"
+        self._raise_for(self._request("PATCH", path, json={"is_paused": is_paused}))
+
+    def backfill(self, dag_id: str, start: datetime, end: datetime) -> int:
+        """Run a DAG for every interval that starts from `start` to `end`, as the UI's form does.
+
+        Intervals that ran before run again.
+
+        Returns:
+            The id of the backfill.
+        """
+        body = {
+            "dag_id": dag_id, "from_date": start.isoformat(), "to_date": end.isoformat(),
+            "reprocess_behavior": "completed", "max_active_runs": 2, "run_backwards": False,
+            "dag_run_conf": {},
+        }  # fmt: skip
+        response = self._request("POST", "/api/v2/backfills", json=body)
+        self._raise_for(response)
+        return int(response.json()["id"])
+
+    def backfill_is_done(self, backfill_id: int) -> bool:
+        """Whether all runs of a backfill have ended."""
+        return self._get(f"/api/v2/backfills/{backfill_id}")["completed_at"] is not None
+
+    def active_runs(self) -> list[tuple[str, str]]:
+        """The (DAG, run) pairs that are queued or running."""
+        path = "/api/v2/dags/~/dagRuns"
+        found = self._get(path, state=["queued", "running"], limit=_PAGE)
+        return [(run["dag_id"], run["dag_run_id"]) for run in found["dag_runs"]]
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
         """Create a pool, or leave it as an operator has set it."""

@@ -33,8 +33,9 @@ def test_lineage_leads_from_sources_to_videos(finished, platform):
     dags = {dag_id for dag_id, _ in seen}
     assert {"build_marts", "train_trend_video"} <= dags
     assert dags & set(_INGEST)
-    builds = [client.asset_extras(*node) for node in seen if node[0] == "build_marts"]
-    covered = {name.split("/")[0] for extras in builds for e in extras for name in e["covers"]}
+    builds = [client.asset_events(*node) for node in seen if node[0] == "build_marts"]
+    runs = [run for events in builds for event in events for run in event["extra"]["covers"]]
+    covered = {run.split("/")[0] for run in runs}
     assert covered == set(_INGEST)
 
 
