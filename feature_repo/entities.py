@@ -21,3 +21,11 @@ story = Entity(
     description="A Hacker News story by its item id",
     tags={"owner": OWNER},
 )
+
+query = Entity(
+    name="query",
+    join_keys=["query_id"],
+    value_type=ValueType.STRING,
+    description="A configured query on X, by its own words",
+    tags={"owner": OWNER},
+)

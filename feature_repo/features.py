@@ -11,8 +11,9 @@ from datetime import timedelta
 from feast import FeatureView, Field  # noqa: TID253 - see entities.py
 from feast.types import Bool, FeastType, Float64, Int64, String  # noqa: TID253 - see entities.py
 
-from feature_repo.entities import OWNER, story, video
+from feature_repo.entities import OWNER, query, story, video
 from feature_repo.sources import (
+    query_momentum_push,
     story_momentum_push,
     video_momentum_source,
     video_profile_source,
@@ -200,6 +201,47 @@ _STORY = [
     _field("observed_dow", Int64, "temporal", "weekday", "Weekday of the sight"),
 ]
 
+_QUERY = [
+    _field("posts_1h", Int64, "engagement", "posts", "Posts of the last hour that match it"),
+    _field("posts_6h", Int64, "engagement", "posts", "Of the last 6 hours"),
+    _field("posts_24h", Int64, "engagement", "posts", "Of the last 24 hours"),
+    _field("authors_1h", Int64, "channel", "authors", "Different authors in the last hour"),
+    _field("authors_24h", Int64, "channel", "authors", "Different authors in the last 24 hours"),
+    _field(
+        "hours_covered",
+        Float64,
+        "temporal",
+        "hours",
+        "Since the oldest post of the last 24 hours: a young stream knows less than a day",
+    ),
+    _field(
+        "log_growth_1h",
+        Float64,
+        "engagement",
+        "ln ratio",
+        "Posts of the last hour against the hour before; missing under 2 covered hours",
+        nullable=True,
+    ),
+    _field(
+        "log_growth_6h",
+        Float64,
+        "engagement",
+        "ln ratio",
+        "Posts of the last 6 hours against the 6 before; missing under 12 covered hours",
+        nullable=True,
+    ),
+    _field(
+        "engagements_24h",
+        Int64,
+        "engagement",
+        "engagements",
+        "Likes, reposts, replies and quotes of the posts when they arrived",
+    ),
+    _field("engagements_per_post_24h", Float64, "engagement", "ratio", "Of those, per post"),
+    _field("observed_hour", Int64, "temporal", "UTC hour", "Hour of the newest arrival"),
+    _field("observed_dow", Int64, "temporal", "weekday", "Weekday of the newest arrival"),
+]
+
 video_momentum = FeatureView(
     name="video_momentum",
     entities=[video],
@@ -235,5 +277,17 @@ story_momentum = FeatureView(
     source=story_momentum_push,
     description="How a Hacker News story moves: a sight of it against one before",
     tags={"grain": "story and sight"},
+    owner=OWNER,
+)
+
+query_momentum = FeatureView(
+    name="query_momentum",
+    entities=[query],
+    # A query that nothing new matches has no new row: after an hour its counts are wrong.
+    ttl=timedelta(hours=1),
+    schema=_QUERY,
+    source=query_momentum_push,
+    description="How much is posted on X that matches a query",
+    tags={"grain": "query and arrival of posts"},
     owner=OWNER,
 )

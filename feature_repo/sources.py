@@ -1,4 +1,4 @@
-"""The append-only tables that dbt and `features.story_momentum_of` fill.
+"""The append-only tables that dbt and the functions of `features` fill.
 
 `available_at` is the created-timestamp column: joins for training only see rows that were known at
 the time of the prediction, however late they were loaded.
@@ -44,6 +44,22 @@ story_momentum_source = PostgreSQLSource(
 story_momentum_push = PushSource(
     name="story_momentum_push",
     batch_source=story_momentum_source,
+    description="Rows that ml.streaming has just appended",
+    owner=OWNER,
+)
+
+query_momentum_source = PostgreSQLSource(
+    name="query_momentum_source",
+    table="features.query_momentum",
+    timestamp_field="event_at",
+    created_timestamp_column="available_at",
+    description="One row per query on X and arrival of posts",
+    owner=OWNER,
+)
+
+query_momentum_push = PushSource(
+    name="query_momentum_push",
+    batch_source=query_momentum_source,
     description="Rows that ml.streaming has just appended",
     owner=OWNER,
 )

@@ -1,8 +1,8 @@
 """Features.
 
-Appends to the feature tables from the published build, and to those of stories by the SQL function
-that streams call too, brings the feature store up to date with its definitions and materialises the
-newest values into the online store.
+Appends to the feature tables from the published build, and to those that streams fill by the SQL
+functions that the streams call too, brings the feature store up to date with its definitions and
+materialises the newest values into the online store.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from airflow.sdk import chain, dag, task
 from ytempire_airflow.assets import FEATURES, MARTS
 from ytempire_airflow.clock import resolve_as_of
-from ytempire_airflow.dbt import dbt_models
+from ytempire_airflow.dbt import dbt_layer
 from ytempire_airflow.defaults import DEFAULT_ARGS
 
 
@@ -31,8 +31,8 @@ def build_features():
         apply()
 
     @task
-    def append_stories() -> int:
-        from ml.streaming.stories import append_new
+    def append_streamed() -> int:
+        from ml.streaming.tables import append_new
 
         return append_new()
 
@@ -46,8 +46,8 @@ def build_features():
         context["outlet_events"][FEATURES].extra = {"as_of": now, "seconds": seconds}
 
     now = resolve_as_of()
-    tables = dbt_models("tables", ["path:models/features"])
-    chain(now, [tables, append_stories(), apply_definitions()], materialise(now))
+    tables = dbt_layer("tables", ["path:models/features"], now)
+    chain(now, [tables, append_streamed(), apply_definitions()], materialise(now))
 
 
 build_features()

@@ -98,12 +98,12 @@ def status(as_json: JsonFlag = False) -> None:
             table.add_column(heading, overflow="fold")
         for row in rows:
             uptime = "" if row.uptime_s is None else f"{row.uptime_s:.0f} s"
-            mark = "[green]yes[/green]" if row.healthy else "[red]no[/red]"
+            mark = {True: "[green]yes[/green]", False: "[red]no[/red]", None: ""}[row.healthy]
             table.add_row(row.name, mark, str(row.pid or ""), uptime, row.url, row.detail)
         output.print(table)
     if not rows:
         errors.print("nothing is set up here yet; run `ytempire up`")
-    if not rows or not all(row.healthy for row in rows):
+    if not rows or any(row.healthy is False for row in rows):
         raise typer.Exit(1)
 
 

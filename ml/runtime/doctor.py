@@ -72,8 +72,9 @@ def _state(state: State) -> Iterator[Finding]:
 
 def _services() -> Iterator[Finding]:
     for row in embedded.status():
-        fix = "" if row.healthy else f"run `ytempire up`; log: {row.name}.log in the state's logs/"
-        yield Finding(f"service {row.name}", "ok" if row.healthy else "bad", row.detail, fix)
+        is_bad = row.healthy is False
+        fix = f"run `ytempire up`; log: {row.name}.log in the state's logs/" if is_bad else ""
+        yield Finding(f"service {row.name}", "bad" if is_bad else "ok", row.detail, fix)
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

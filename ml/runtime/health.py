@@ -20,11 +20,20 @@ select
     extract(epoch from now() - looked.updated_at),
     extract(epoch from now() - pushed.updated_at),
     looked.cursor ->> 'through' <> pushed.cursor ->> 'through',
-    looked.cursor -> 'rows'
-from ops.cursors as looked
-join ops.cursors as pushed on pushed.source = looked.source and pushed.stream = 'pushed'
-where looked.source = %s and looked.stream = 'updates'
+    looked.cursor -> 'rows',
+    case
+        when waiting.updated_at > coalesce(looked.updated_at, '-infinity')
+            then waiting.cursor ->> 'reason'
+    end
+from (select %s as source) as asked
+left join ops.cursors as looked on looked.source = asked.source and looked.stream = 'updates'
+left join ops.cursors as pushed on pushed.source = asked.source and pushed.stream = 'pushed'
+left join ops.cursors as waiting on waiting.source = asked.source and waiting.stream = 'waiting'
 """
+
+
+class ProviderAwaitedError(ServiceUnavailableError):
+    """A service is well, and waits for somebody else's."""
 
 
 def postgres(settings: Settings) -> str:
@@ -92,13 +101,17 @@ def stream(source: str) -> Callable[[Settings], str]:
     def check(settings: Settings) -> str:
         with transaction(settings.require("database_url")) as conn:
             row = conn.execute(_STREAM, (source,)).fetchone()
-        if row is None:
+        looked, pushed, is_behind, rows, reason = row or (None, None, None, None, None)
+        if reason and (looked is None or looked > _STREAM_WITHIN_S):
+            raise ProviderAwaitedError(f"waiting for provider: {reason}")
+        if looked is None:
             raise ServiceUnavailableError(f"the stream of {source} has not brought anything yet")
-        looked, pushed, is_behind, rows = row
         if looked > _STREAM_WITHIN_S:
             raise ServiceUnavailableError(f"{source} has not answered for {looked:.0f} s")
         if is_behind and pushed > _STREAM_WITHIN_S:
             raise ServiceUnavailableError(f"nothing has been pushed online for {pushed:.0f} s")
+        if pushed is None:
+            return "listens, nothing has come yet"
         return f"pushed {pushed:.0f} s ago, {rows} rows so far"
 
     return check

@@ -13,6 +13,7 @@ from ml.runtime.airflow import airflow_environment
 from ml.runtime.bootstrap import provision_databases
 from ml.runtime.state import State
 from ml.settings import PROJECT_ROOT, Settings
+from ml.streaming import streams
 
 HOST = "127.0.0.1"
 
@@ -31,6 +32,9 @@ class Service:
         forks: whether it has child processes that outlive it when it is killed.
         provision: run at start, before the first check; may run again at any time.
         stage: services of one stage start together; the next stage waits for their health.
+        is_wanted: whether it starts without being named.
+        unavailable: why it cannot be used as configured, empty if it can.
+        awaits_provider: whether it may be up without being healthy: what it lacks is not ours.
     """
 
     name: str
@@ -46,6 +50,9 @@ class Service:
     stop_seconds: int = 10
     url: str = ""
     provision: Callable[[], None] | None = None
+    is_wanted: bool = True
+    unavailable: str = ""
+    awaits_provider: bool = False
 
 
 def definitions(state: State, settings: Settings) -> list[Service]:
@@ -217,17 +224,19 @@ def _airflow(state: State, settings: Settings) -> list[Service]:
 
 def _streams(state: State, settings: Settings) -> list[Service]:
     """Consumers of what happens now: only where that is wanted, and never beside archives."""
-    if not settings.streaming or settings.data_dir is not None:
-        return []
     return [
         Service(
-            name="stream-hackernews",
-            command=(sys.executable, "-m", "ml.streaming.consumer", "--source", "hackernews"),
-            check=health.stream("hackernews"),
+            name=name,
+            command=(sys.executable, "-m", "ml.streaming.consumer", "--source", source),
+            check=health.stream(source),
             stage=2,
             environment={"YTEMPIRE_STATE_DIR": str(state.root)},
             stop_seconds=5,
+            is_wanted=settings.streaming and settings.data_dir is None,
+            unavailable=streams.unavailable(source, settings),
+            awaits_provider=True,
         )
+        for source, name in streams.SERVICES.items()
     ]
 
 

@@ -23,6 +23,7 @@ from ml.sources.reddit import RedditSource
 from ml.sources.tiktok import TikTokSource
 from ml.sources.wikipedia import WikipediaSource
 from ml.sources.x import XCountsSource, XTrendsSource
+from ml.sources.x_posts import XPostsSource
 from ml.sources.youtube import YouTubeSource
 from ml.sources.youtube_analytics import YouTubeAnalyticsSource
 from ml.sources.youtube_channels import YouTubeChannelsSource
@@ -47,10 +48,12 @@ _SOURCES: tuple[Callable[[Settings], Source], ...] = (
     XTrendsSource,
     TikTokSource,
 )
+# Only a stream brings these: there is no interval of them to fetch.
+_STREAMED: tuple[Callable[[Settings], Source], ...] = (XPostsSource,)
 
 
 def all_sources(settings: Settings | None = None) -> list[Source]:
-    """Every source, by family."""
+    """Every source whose intervals can be fetched, by family."""
     chosen = settings or get_settings()
     return list(_build(chosen))
 
@@ -61,7 +64,7 @@ def get_source(source_id: str, settings: Settings | None = None) -> Source:
     Raises:
         ConfigurationError: if there is none of that id; the message lists those there are.
     """
-    sources = {source.id: source for source in all_sources(settings)}
+    sources = {source.id: source for source in _with_streamed(settings)}
     if source_id not in sources:
         raise ConfigurationError(f"no source {source_id!r}; there are: {', '.join(sources)}")
     return sources[source_id]
@@ -83,7 +86,12 @@ def family(name: str, settings: Settings | None = None) -> list[Source]:
 
 def list_sources(settings: Settings | None = None) -> list[dict[str, Any]]:
     """Id, family, availability with the reason if not, and quota of every source."""
-    return [_listed(source) for source in all_sources(settings)]
+    return [_listed(source) for source in _with_streamed(settings)]
+
+
+def _with_streamed(settings: Settings | None) -> list[Source]:
+    chosen = settings or get_settings()
+    return [*all_sources(chosen), *(build(chosen) for build in _STREAMED)]
 
 
 def _build(settings: Settings) -> Iterator[Source]:

@@ -160,7 +160,8 @@ def parse_prefix(prefix: str) -> tuple[str, Interval, str]:
     first, last = (
         datetime.strptime(text, _STAMP).replace(tzinfo=UTC) for text in found.group(1, 2)
     )
-    return prefix, Interval(first, last), found[3]
+    # Names know whole seconds; a stream's micro-batch may begin and end within one.
+    return prefix, Interval(first, max(last, first + timedelta(seconds=1))), found[3]
 
 
 def _folders(source: str, start: datetime | None, end: datetime | None) -> Iterator[str]:

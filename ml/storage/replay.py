@@ -12,8 +12,9 @@ from psycopg import sql
 
 from ml.sources.base import Source
 from ml.storage import postgres, raw
-from ml.storage.bronze import Bronze, StoredPage
+from ml.storage.bronze import STREAM_RUN, Bronze, StoredPage
 from ml.storage.landing import load_pages
+from ml.streaming.gate import Gated
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,9 @@ def _reload(source: Source, pages: Sequence[StoredPage], *, forget: bool) -> Rep
                     (source.id, keys),
                 )
         before = _close_letters(conn, source, keys)
-        loaded = load_pages(conn, source, pages)
+        # What a stream has landed has passed its gate, and does again.
+        is_streamed = any(f"/run={STREAM_RUN}" in key for key in keys)
+        loaded = load_pages(conn, Gated(source, conn) if is_streamed else source, pages)
         mended = _mended(conn, before)
     return Replayed(loaded.pages, loaded.rows, loaded.rejected, mended)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ml.sources.base import Page, Source
+from ml.streaming.tables import FeatureTable
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,15 @@ class Look:
 
 
 class Stream(Protocol):
-    """A source that says what has changed."""
+    """A source that says what has changed.
+
+    Attributes:
+        every_s: seconds from one look to the next.
+        table: of the features that follow from what is found.
+    """
+
+    every_s: float
+    table: FeatureTable
 
     @property
     def source(self) -> Source:

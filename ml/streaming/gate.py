@@ -18,7 +18,9 @@ from ml.sources.access import Access
 from ml.sources.base import Interval, Page, Record, Rejected, Source
 
 _TOLERANCE = timedelta(minutes=5)  # of clocks
-_COUNTS = ("upvotes", "comments", "rank")
+_COUNTS = ("upvotes", "comments", "rank", "likes", "reposts", "quotes", "views")
+# Records that stand for a thing, not for a sight of it: what is known of them is known.
+_THINGS = ("item", "post")
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ CHECKS: tuple[Check, ...] = (
     Check("keeps_upvotes", _keeps_upvotes, "most upvotes are gone within an hour", ("snapshot",)),
 )
 
-# A wrong sight that got in is compared with for an hour only: then right ones pass again.
+# A wrong sight that got in is compared with for an hour only: then right ones pass again. It is the
+# hour before the page, so that a replay judges as the stream has.
 _UPVOTES_BEFORE = """
 select sought.record_id, latest.upvotes
 from unnest(%(ids)s::text[]) as sought (record_id)
@@ -94,7 +97,7 @@ cross join lateral (
     select (payload ->> 'upvotes')::numeric::bigint as upvotes
     from raw.records
     where source = %(source)s and kind = 'snapshot' and record_id = sought.record_id
-        and event_at > now() - interval '1 hour'
+        and event_at > %(at)s - interval '1 hour' and event_at < %(at)s
     order by event_at desc limit 1
 ) as latest
 where latest.upvotes is not null
@@ -111,15 +114,15 @@ def failed(row: Row) -> Check | None:
 
 _KNOWN = """
 select record_id, event_at, payload from raw.records
-where source = %(source)s and kind = 'item' and record_id = any(%(ids)s)
+where source = %(source)s and kind = any(%(things)s) and record_id = any(%(ids)s)
 """
 
 
 class Gated(Source):
     """A source whose parser lets through only rows that pass.
 
-    Items that are in the table as they are do not go through again: each look would move the time
-    at which they could be known, and a build as of a minute ago would not see them.
+    Items and posts that are in the table as they are do not go through again: each look would move
+    the time at which they could be known, and a build as of a minute ago would not see them.
 
     Args:
         source: whose parser it is.
@@ -142,7 +145,7 @@ class Gated(Source):
         """As the source does; a row that fails a check becomes `Rejected`."""
         found = list(self._source.parse(page))
         ids = sorted({item.values["record_id"] for item in found if isinstance(item, Record)})
-        given = {"ids": ids, "source": self.id}
+        given = {"ids": ids, "source": self.id, "things": list(_THINGS), "at": page.fetched_at}
         upvotes: dict[str, int] = dict(self._conn.execute(_UPVOTES_BEFORE, given).fetchall())
         rows = self._conn.execute(_KNOWN, given).fetchall()
         known = {(record_id, event_at): payload for record_id, event_at, payload in rows}
@@ -155,7 +158,7 @@ class Gated(Source):
 
 def _is_known(values: Mapping[str, Any], known: Mapping[tuple[str, datetime], Any]) -> bool:
     payload = known.get((values["record_id"], values["event_at"]))
-    return values["kind"] == "item" and bool(payload == values["payload"])
+    return values["kind"] in _THINGS and bool(payload == values["payload"])
 
 
 def _checked(

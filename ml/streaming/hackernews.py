@@ -26,6 +26,7 @@ from ml.sources.base import NOWHERE, Page
 from ml.sources.hackernews import STORIES, HackerNewsSource
 from ml.sources.http import Fetched, HttpClient
 from ml.streaming.base import Look
+from ml.streaming.tables import STORIES as FEATURES
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ class HackerNewsUpdates:
         settings: say where the provider is asked.
         access: makes the client; of the present, without a moment for the simulated world.
     """
+
+    every_s = 5.0
+    table = FEATURES
 
     def __init__(self, settings: Settings, access: Access | None = None) -> None:
         self.source = HackerNewsSource(settings)

@@ -19,18 +19,18 @@ from psycopg.types.json import Jsonb
 from ml.settings import Settings
 from ml.sources.base import Interval
 from ml.storage import postgres, raw
-from ml.storage.bronze import STREAM_RUN, Bronze, StoredPage, interval_prefix
+from ml.storage.bronze import STREAM_RUN, Bronze, StoredPage, interval_prefix, parse_prefix
 from ml.storage.landing import PagesLoaded, load_pages
-from ml.streaming import stories
 from ml.streaming.base import Stream
 from ml.streaming.gate import Gated
+from ml.streaming.tables import open_store
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
 log = logging.getLogger(__name__)
 
-LANDED, PUSHED = "updates", "pushed"
+LANDED, PUSHED, WAITING = "updates", "pushed", "waiting"
 _STAMP = "%Y%m%dT%H%M%S.%f"
 _MOMENT = timedelta(microseconds=1)
 _READ = "select cursor from ops.cursors where source = %s and stream = %s"
@@ -41,15 +41,14 @@ on conflict (source, stream) do update set cursor = excluded.cursor, updated_at 
 _FIRST = (
     "insert into ops.cursors (source, stream, cursor) values (%s, %s, %s) on conflict do nothing"
 )
-_LOOKED = "update ops.cursors set updated_at = now() where source = %s and stream = %s"
-_TOUCHED = """
-select coalesce(array_agg(distinct record_id), '{}') from raw.records
-where source = %s and kind = 'snapshot' and event_at >= %s
+_LOOKED = """
+insert into ops.cursors (source, stream, cursor) values (%s, %s, '{}')
+on conflict (source, stream) do update set updated_at = now()
 """
 
 
 class Pipeline:
-    """Lands what a stream finds and pushes the features of the stories that it touches.
+    """Lands what a stream finds and pushes the features of the entities that it touches.
 
     Args:
         settings: where everything is.
@@ -105,14 +104,14 @@ class Pipeline:
         with self._transaction() as conn:
             offset = self._offset(conn, LANDED)
         through, now = _moment(offset), datetime.now(UTC)
-        if through is None:
-            return 0
-        since = through.replace(microsecond=0)  # as in the names of intervals
+        # As in the names of intervals. Without an offset none of bronze has been loaded: the first
+        # process has ended early, or the database is new.
+        since = through.replace(microsecond=0) if through else None
         found = self._bronze.complete_intervals(self._source.id, since, now)
         ours = [
             prefix
             for prefix in found
-            if f"/run={STREAM_RUN}" in prefix and _ended(prefix) > through
+            if f"/run={STREAM_RUN}" in prefix and (not through or _ended(prefix) > through)
         ]
         for prefix in ours:
             with self._transaction() as conn:
@@ -120,31 +119,36 @@ class Pipeline:
         if ours:
             with self._transaction() as conn:
                 self._move(conn, LANDED, {**offset, "through": _text(now)})
+                first = Jsonb({"through": _text(parse_prefix(ours[0])[1].start)})
+                conn.execute(_FIRST, (self._source.id, PUSHED, first))
         return len(ours)
 
+    def waiting(self, reason: str) -> None:
+        """Say what the provider is waited for, until the next look that succeeds."""
+        with self._transaction() as conn:
+            self._move(conn, WAITING, {"reason": reason})
+
     def push(self) -> int:
-        """Append and push the features of the stories that were touched since the last push.
+        """Append and push the features of the entities that were touched since the last push.
 
         Returns:
-            How many stories that were.
+            How many entities that were.
         """
         with self._transaction() as conn:
             landed, pushed = (_moment(self._offset(conn, each)) for each in (LANDED, PUSHED))
             if landed is None or pushed is None or pushed >= landed:
                 return 0
-            row = conn.execute(_TOUCHED, (self._source.id, pushed)).fetchone()
-            ids = row[0] if row else []
-            stories.append(conn, ids, pushed)
-            rows = stories.newest(conn, ids)
+            table = self._stream.table
+            rows = table.newest(conn, table.append_touched(conn, pushed))
         if rows:
-            stories.push(rows, self._store)
+            table.push(rows, self._store)
         with self._transaction() as conn:
-            self._move(conn, PUSHED, {"through": _text(landed), "stories": len(rows)})
+            self._move(conn, PUSHED, {"through": _text(landed), "entities": len(rows)})
         return len(rows)
 
     @cached_property
     def _store(self) -> FeatureStore:
-        return stories.open_store(self._settings)
+        return open_store(self._settings)
 
     def _load(self, conn: psycopg.Connection, pages: Sequence[StoredPage]) -> PagesLoaded:
         # As every landing does: a holder that hangs is ended, and who waits is tried again.

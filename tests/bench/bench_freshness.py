@@ -4,7 +4,7 @@ The simulated world changes at each whole minute of its clock, which is the mach
 of the stories that have other points or comments than a minute before, it is the time until the
 online store gives the new ones. The stream runs as the service that it is:
 
-    YTEMPIRE_STREAMING=true ytempire up --only postgres,valkey,objects,world,stream-hackernews
+    ytempire up --only postgres,valkey,objects,world,stream-hackernews
     python tests/bench/bench_freshness.py --minutes 10
 """
 

@@ -18,102 +18,29 @@ import httpx
 import psycopg
 import pybreaker
 import pytest
-import uvicorn
-from sqlalchemy.engine import make_url
 
 from ml import features
 from ml.exceptions import MissingFeatureError, ServiceUnavailableError
 from ml.runtime import health
-from ml.runtime.services import definitions
-from ml.runtime.state import State
-from ml.settings import Settings, get_settings
+from ml.settings import Settings
 from ml.sources.access import Access, new_breaker
 from ml.sources.base import Page
 from ml.sources.hackernews import HackerNewsSource
-from ml.storage import migrate
 from ml.storage.postgres import connect, copy_rows
+from ml.storage.replay import replay_bronze
 from ml.streaming import pipeline as pipelines
-from ml.streaming import stories
+from ml.streaming import tables
 from ml.streaming.base import Look
 from ml.streaming.consumer import consume
 from ml.streaming.hackernews import HackerNewsUpdates
 from ml.streaming.pipeline import LANDED, PUSHED, Pipeline
-from ml.world.clock import WorldClock
-from ml.world.server import create_app
+from ml.streaming.tables import STORIES
 
 COLUMNS = (
     "source", "kind", "record_id", "event_at", "available_at", "payload", "bronze_key",
 )  # fmt: skip
 VIEW = "story_momentum"
 API = "hacker-news.firebaseio.com/v0"
-
-
-@dataclass
-class LiveWorld:
-    """A world of its own and the seconds since 1970 that its clock shows."""
-
-    url: str
-    now: float
-
-    def item(self, story: str) -> dict:
-        return httpx.get(f"{self.url}/{API}/item/{story}.json", trust_env=False).json()
-
-    def changed(self) -> set[str]:
-        answer = httpx.get(f"{self.url}/{API}/updates.json", trust_env=False).json()
-        return {str(number) for number in answer["items"]}
-
-
-@pytest.fixture(scope="module")
-def world(stack: Settings) -> Iterator[LiveWorld]:
-    """Half an hour behind the machine, so that nothing it sends lies in the future."""
-    live = LiveWorld("", time.time() - 1800)
-    app = create_app(stack.model_copy(update={"world_faults": ""}))
-    app.state.world.clock = WorldClock(wall=lambda: live.now)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        live.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        yield live
-        server.should_exit = True
-        thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def database(stack: Settings) -> Iterator[str]:
-    """URL of a database of its own, migrated."""
-    secrets = json.loads((stack.state_dir / "secrets.json").read_text())
-    url = make_url(stack.require("database_url"))
-    admin = url.set(username="postgres_admin", password=secrets["postgres_admin"])
-    name = "streaming_test"
-
-    def run_as_admin(where: str, *statements: str) -> None:
-        target = admin.set(database=where).render_as_string(hide_password=False)
-        with connect(target, autocommit=True) as conn:
-            for statement in statements:
-                conn.execute(statement.encode())
-
-    drop = f"drop database if exists {name} with (force)"
-    run_as_admin("postgres", drop, f"create database {name} owner {url.username}")
-    run_as_admin(name, "create extension vector")
-    os.environ["DATABASE_URL"] = url.set(database=name).render_as_string(hide_password=False)
-    get_settings.cache_clear()
-    try:
-        migrate.upgrade()
-        yield os.environ["DATABASE_URL"]
-    finally:
-        del os.environ["DATABASE_URL"]
-        get_settings.cache_clear()
-        run_as_admin("postgres", drop)
-
-
-@pytest.fixture(scope="module")
-def settings(stack: Settings, world: LiveWorld, database: str) -> Settings:
-    return stack.model_copy(update={"database_url": database, "world_url": world.url})
 
 
 @pytest.fixture
@@ -231,12 +158,12 @@ def test_row_made_of_a_late_sight_is_not_available_before_it(pipeline, settings)
 
 def test_batch_appends_what_is_new_and_changes_nothing(pipeline, settings):
     load(settings, [sight("1", AT, 10), sight("1", AT + timedelta(hours=1), 20)])
-    assert stories.append_new(settings) == 2
-    assert stories.append_new(settings) == 0
+    assert STORIES.append_new(settings) == 2
+    assert STORIES.append_new(settings) == 0
     before = fetch(settings, "select * from features.story_momentum order by event_at")
     late = sight("1", AT + timedelta(minutes=30), 12)
     load(settings, [late, sight("1", AT + timedelta(hours=2), 30)])
-    assert stories.append_new(settings) == 2
+    assert STORIES.append_new(settings) == 2
     after = fetch(settings, "select * from features.story_momentum order by event_at")
     assert [row for row in after if row in before] == before
     # The row of one o'clock stays as it was known; the next ones see the late one too.
@@ -289,7 +216,7 @@ def test_stream_and_batch_give_the_same_numbers(pipeline, settings, world):
     assert all(row[11] is not None for row in from_stream)  # upvotes_per_h
     with connect(settings.database_url) as conn:
         conn.execute("truncate features.story_momentum")
-    stories.append_new(settings)
+    STORIES.append_new(settings)
     assert fetch(settings, query, earlier) == from_stream
     # Online as offline.
     story = touched(settings)[0]
@@ -306,7 +233,7 @@ def test_stream_and_batch_give_the_same_numbers(pipeline, settings, world):
 def test_only_what_is_young_enough_goes_online_from_a_batch(pipeline, settings):
     features.apply(settings)
     load(settings, [sight("901", AT, 10), sight("902", AT - timedelta(days=2), 10)])
-    stories.append_new(settings)
+    STORIES.append_new(settings)
     assert set(features.materialise(None, AT, settings, only=[VIEW])) == {VIEW}
     assert online(settings, "901")["901"]["upvotes"] == 10
     with pytest.raises(MissingFeatureError, match="story 902"):
@@ -355,7 +282,7 @@ def test_killed_between_the_table_and_the_online_store_it_pushes_too(pipeline, s
     pipeline.land()
     since = datetime.fromisoformat(offset(settings, PUSHED)["through"])
     with connect(settings.database_url) as conn:
-        appended = stories.append(conn, touched(settings), since)
+        appended = STORIES.append(conn, touched(settings), since)
     assert appended == len(touched(settings))
     Pipeline(settings, updates(settings)).step()
     [story, *_] = touched(settings)
@@ -398,6 +325,8 @@ class Told:
 
     settings: Settings
     stories: list[dict] = field(default_factory=list)
+    table = STORIES
+    every_s = 0.0
 
     @property
     def source(self) -> HackerNewsSource:
@@ -447,6 +376,24 @@ def test_rows_that_cannot_be_become_dead_letters_and_the_others_go_on(pipeline, 
         online(settings, "4")
 
 
+def test_replay_judges_as_the_stream_has(pipeline, settings):
+    stream = Told(settings, [story(1, 100), story(2, 100)])
+    told = Pipeline(settings, stream)
+    time.sleep(1)  # the names of intervals know seconds: what lay there before is no part of this
+    started = datetime.now(UTC).replace(microsecond=0)
+    told.step()
+    stream.stories = [story(1, 3), story(2, 101)]
+    told.step()
+    columns = "kind, record_id, event_at, available_at, payload, bronze_key"
+    rows = f"select {columns} from raw.records order by 1, 2, 3"
+    letters = "select kind, reason, payload, status from ops.dead_letters order by dead_letter_id"
+    before = fetch(settings, rows), fetch(settings, letters)
+    assert len(before[1]) == 1
+    replayed = replay_bronze(stream.source, started, datetime.now(UTC))
+    assert (replayed.pages, replayed.rejected, replayed.mended) == (2, 1, 0)
+    assert (fetch(settings, rows), fetch(settings, letters)) == before
+
+
 def test_wrong_sight_is_outlived_after_an_hour(pipeline, settings):
     now = datetime.now(UTC)
     load(settings, [sight("1", now - timedelta(minutes=61), 1_000_000)])
@@ -466,7 +413,7 @@ def closed_port() -> int:
 
 def test_dead_online_store_is_waited_for_and_loses_nothing(pipeline, settings, world):
     world.now += 300
-    stories.open_store(settings)
+    tables.open_store(settings)
     dead = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{closed_port()}/0"})
     waiting = Pipeline(dead, updates(dead))
     for _ in range(2):
@@ -496,21 +443,12 @@ def test_dead_service_does_not_end_the_consumer(pipeline, settings, part):
 # The service
 
 
-def test_service_is_there_only_where_it_is_wanted(stack, tmp_path):
-    state = State(stack.state_dir)
-
-    def names(**changes: object) -> set[str]:
-        chosen = stack.model_copy(update={"data_dir": None} | changes)
-        return {each.name for each in definitions(state, chosen)}
-
-    assert "stream-hackernews" not in names()
-    assert "stream-hackernews" in names(streaming=True)
-    assert "stream-hackernews" not in names(streaming=True, data_dir=tmp_path)
-
-
 def test_check_says_how_far_the_stream_is(pipeline, settings, world):
     check = health.stream("hackernews")
     with pytest.raises(ServiceUnavailableError, match="has not brought anything yet"):
+        check(settings)
+    pipeline.waiting("no route")
+    with pytest.raises(health.ProviderAwaitedError, match="waiting for provider: no route"):
         check(settings)
     pipeline.step()
     rows = offset(settings, LANDED)["rows"]
@@ -518,6 +456,9 @@ def test_check_says_how_far_the_stream_is(pipeline, settings, world):
     with connect(settings.database_url) as conn:
         conn.execute("update ops.cursors set updated_at = updated_at - interval '2 minutes'")
     with pytest.raises(ServiceUnavailableError, match="has not answered for 12"):
+        check(settings)
+    pipeline.waiting("no route")
+    with pytest.raises(health.ProviderAwaitedError, match="no route"):
         check(settings)
     assert pipeline.land() is None
     assert check(settings).startswith("pushed 12")  # nothing has changed since
@@ -539,7 +480,7 @@ def test_process_consumes_until_it_is_asked_to_stop(pipeline, settings, world, t
     command = [sys.executable, "-m", "ml.streaming.consumer", "--source", "hackernews"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:
-        wait(lambda: offset(settings, PUSHED).get("stories"), process, 120)
+        wait(lambda: offset(settings, PUSHED).get("entities"), process, 120)
         assert " rows so far" in health.stream("hackernews")(settings)
         first = offset(settings, PUSHED)["through"]
         world.now += 60

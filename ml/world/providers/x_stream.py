@@ -5,7 +5,7 @@ https://docs.x.com/x-api/posts/filtered-stream/integrate/build-a-rule,
 https://docs.x.com/x-api/fundamentals/consuming-streaming-data and
 https://docs.x.com/x-api/posts/filtered-stream/integrate/recovery-and-redundancy-features (read
 2026-11): one JSON object a line ending in CRLF, a blank line at least every 20 seconds, 409 without
-a rule, one connection (a new one ends the one before), 1000 rules of 1024 characters, up to 5
+a rule, one connection (another is refused with 429), 1000 rules of 1024 characters, up to 5
 minutes of backfill.
 
 Posts come as fast as the world's clock runs. A connection with `X-World-Now` starts at that moment
@@ -26,6 +26,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ml.world import noise, x_posts
 from ml.world import parameters as p
@@ -59,10 +60,10 @@ _STREAM_PARAMS = ("backfill_minutes", "tweet.fields", "expansions", "user.fields
 
 @dataclass
 class Hub:
-    """The rules of the app, and which of its connections is the latest."""
+    """The rules of the app, and whether it is connected."""
 
     rules: dict[str, dict[str, str]] = field(default_factory=dict)
-    connection: int = 0
+    is_connected: bool = False
 
 
 def add_routes(routes: APIRouter, world: World) -> None:
@@ -86,11 +87,15 @@ def add_routes(routes: APIRouter, world: World) -> None:
     async def stream(request: Request) -> Response:
         try:
             call, headers = admit(request, world, connecting)
-            sender = _connect(call, hub, request)
         except ProblemError as problem:
             return refuse(problem)
+        try:
+            sender = _connect(call, hub, request)
+        except ProblemError as problem:
+            problem.headers = headers
+            return refuse(problem)
         sent = {"Content-Type": "application/json", "Cache-Control": "no-cache", **headers}
-        return StreamingResponse(sender.lines(), headers=sent)
+        return _Connection(sender, sent)
 
 
 def _rules(hub: Hub) -> dict[str, Any]:
@@ -170,10 +175,11 @@ def _rule_problem(value: str) -> str:
 
 
 def _connect(call: Call, hub: Hub, request: Request) -> _Sender:
-    """Start a connection, in the place of the one before.
+    """Start a connection.
 
     Raises:
-        ProblemError: 409 without a rule, 400 for a parameter that X does not take.
+        ProblemError: 409 without a rule, 429 beside another connection, 400 for a parameter that X
+            does not take.
     """
     params = request.query_params
     check_names(params, _STREAM_PARAMS)
@@ -181,13 +187,38 @@ def _connect(call: Call, hub: Hub, request: Request) -> _Sender:
     fields = chosen(params, "tweet.fields", _POST_FIELDS, "") | _ALWAYS
     authors = "author_id" in chosen(params, "expansions", ("author_id",), "")
     if not hub.rules:
-        raise ProblemError(409, {
-            "title": "ConnectionException", "connection_issue": "RuleConfigurationIssue",
-            "detail": "You must define rules before connecting to the stream.",
-            "type": f"{PROBLEMS}/streaming-connection",
-        })  # fmt: skip
-    hub.connection += 1
-    return _Sender(call, hub, hub.connection, backfill, fields, authors)
+        raise _not_connected(
+            409, "RuleConfigurationIssue", "You must define rules before connecting to the stream."
+        )
+    if hub.is_connected:
+        raise _not_connected(
+            429,
+            "TooManyConnections",
+            "This stream is currently at the maximum allowed connection limit.",
+        )
+    hub.is_connected = True
+    return _Sender(call, hub, backfill, fields, authors)
+
+
+def _not_connected(status: int, issue: str, detail: str) -> ProblemError:
+    return ProblemError(status, {
+        "title": "ConnectionException", "connection_issue": issue, "detail": detail,
+        "type": f"{PROBLEMS}/streaming-connection",
+    })  # fmt: skip
+
+
+class _Connection(StreamingResponse):
+    """A response that ends when the client goes; then another may be made."""
+
+    def __init__(self, sender: _Sender, headers: dict[str, str]) -> None:
+        super().__init__(sender.lines(), headers=headers)
+        self._hub = sender.hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._hub.is_connected = False
 
 
 @dataclass
@@ -196,7 +227,6 @@ class _Sender:
 
     call: Call
     hub: Hub
-    number: int
     backfill: int
     fields: set[str]
     authors: bool
@@ -207,7 +237,7 @@ class _Sender:
         ahead = self.call.minute - clock.minute()  # of the clock, where the client named a moment
         sent_until = self.call.hours - self.backfill / 60.0
         spoke = time.monotonic()
-        while self.number == self.hub.connection:
+        while True:
             now = (clock.now() - p.WORLD_START).total_seconds() / 3600.0 + ahead / 60.0
             for post in self._batch(sent_until, now):
                 line = encode(post) + b"\r\n"

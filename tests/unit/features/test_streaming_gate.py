@@ -32,6 +32,7 @@ def row(kind: str = "snapshot", before: int | None = None, **changes: object) ->
         row(before=120),  # a voting ring was taken out: half of them and a few more
         row(before=10_000, upvotes=None),
         row(before=15, upvotes=1),
+        row("post", title=None, likes=0, reposts=None, views=12),
     ],
 )
 def test_row_that_may_be_passes(good):
@@ -47,6 +48,8 @@ def test_row_that_may_be_passes(good):
         (row("item", event_at=NOW + timedelta(days=1)), "not_ahead"),
         (row(upvotes=-1), "counts"),
         (row(comments=-5), "counts"),
+        (row("post", likes=-1), "counts"),
+        (row("post", event_at=NOW + timedelta(minutes=6)), "not_ahead"),
         (row("item", title="  "), "titled"),
         (row("item", title=None), "titled"),
         (row(before=121), "keeps_upvotes"),

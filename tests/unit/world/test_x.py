@@ -339,13 +339,28 @@ def test_fields_are_few_unless_asked_for(url: str) -> None:
     assert "includes" not in post
 
 
-def test_a_new_connection_ends_the_one_before(url: str) -> None:
+def test_a_second_connection_is_refused_until_the_first_has_ended(url: str) -> None:
+    # The body as users of X report it: https://github.com/tweepy/tweepy/issues/1962 (2026-11).
+    path = f"{url}{X}/tweets/search/stream"
     with stream(url) as lines:
         take(lines, 1)
-        with stream(url) as others:
-            take(others, 1)
-            rest = list(lines)  # it ends
-    assert len(rest) < 1000
+        refused = httpx.get(path, headers=AUTH, trust_env=False)
+        assert refused.status_code == 429
+        assert refused.json() == {
+            "title": "ConnectionException",
+            "detail": "This stream is currently at the maximum allowed connection limit.",
+            "connection_issue": "TooManyConnections",
+            "type": "https://api.x.com/2/problems/streaming-connection",
+        }
+        assert int(refused.headers["x-rate-limit-remaining"]) > 0
+        assert len(take(lines, 3)) == 3
+    deadline = time.monotonic() + 5
+    while True:
+        with httpx.stream("GET", path, headers=AUTH, trust_env=False) as answer:
+            if answer.status_code == 200:
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_rules_change_while_connected(url: str) -> None:
