@@ -394,11 +394,6 @@ class Settings(BaseSettings):
             raise SourceUnavailableError(f"set {variable(field)}")
         return value
 
-    @property
-    def dbt_manifest(self) -> Path:
-        """Dbt's parsed project, from which Airflow draws the model graph."""
-        return self.state_dir / "dbt" / "manifest.json"
-
     def bucket(self, part: Bucket) -> str:
         """Name of the bucket of `part`."""
         return f"{self.bucket_prefix}-{part}"

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
 from ytempire_airflow import listener
 from ytempire_airflow.timetables import OnRequestTimetable
 
 
+async def _reports(scope: Any, receive: Any, send: Any) -> None:
+    """The pages of reports, imported by the first request: every task loads this plugin, too."""
+    from ytempire_airflow.reports import app
+
+    await app(scope, receive, send)
+
+
 class YtempirePlugin(AirflowPlugin):
-    """The listener that records every DAG run in `ops.dag_runs`, and the timetables."""
+    """The listener that records every DAG run, the timetables, and the page of reports."""
 
     name = "ytempire"
     listeners = [listener]  # noqa: RUF012 - Airflow reads it from the class
     timetables = [OnRequestTimetable]  # noqa: RUF012
+    fastapi_apps = [{"app": _reports, "url_prefix": "/reports", "name": "reports"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Reports",
+            "href": "/reports/",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "reports",
+        }
+    ]

@@ -1,10 +1,12 @@
 """Marts: build, check, publish.
 
-Rebuilds the dbt models, task by task, after any source family has landed or archives were imported.
-A build first waits until no ingest run is active, so that families that land together are built
-once; a run whose events are covered by then skips. Topics are assigned between staging and the
-rest. The marts are built in the schema `marts_build`; only when their gate passes does one
+Rebuilds the dbt models, layer by layer, after any source family has landed or archives were
+imported. A build first waits until no ingest run is active, so that families that land together are
+built once; a run whose events are covered by then skips. Topics are assigned between staging and
+the rest. The marts are built in the schema `marts_build`; only when their gate passes does one
 transaction point the views of `marts` at the new build.
+
+[Models and their lineage](/reports/dbt/index.html); [all reports](/reports/).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 from airflow.sdk import chain, dag, task
 from ytempire_airflow.assets import MARTS, RAW, RAW_ARCHIVES
 from ytempire_airflow.clock import resolve_as_of
-from ytempire_airflow.dbt import dbt_models
+from ytempire_airflow.dbt import dbt_docs, dbt_layer
 from ytempire_airflow.defaults import DEFAULT_ARGS, GATE_ARGS
 
 
@@ -30,18 +32,12 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, GATE_ARGS
 def build_marts():
     @task.sensor(poke_interval=3, timeout=1200, mode="reschedule")
     def settle(dag_run: Any = None) -> Any:
-        from datetime import UTC, datetime
-
         from airflow.sdk import PokeReturnValue
 
-        from ml.warehouse.rounds import covered_runs, ingest_is_active
+        from ml.warehouse.rounds import settle as settled
 
-        if ingest_is_active(dag_run.start_date):
-            return PokeReturnValue(is_done=False)
-        at = datetime.now(UTC)
-        return PokeReturnValue(
-            is_done=True, xcom_value={"at": at.isoformat(), "covers": covered_runs(at)}
-        )
+        found = settled(dag_run.start_date)
+        return PokeReturnValue(is_done=found is not None, xcom_value=found)
 
     @task.short_circuit
     def is_new(triggering_asset_events: Any = None) -> bool:
@@ -60,13 +56,12 @@ def build_marts():
         return asdict(assign_topics(datetime.fromisoformat(now)))
 
     @task(**GATE_ARGS)
-    def check(now: str, run_id: str | None = None) -> None:
+    def check(now: str, run_id: str | None = None) -> list[str]:
         from datetime import datetime
 
-        from ml.gates import run_gate
+        from ml.gates import check_build
 
-        for mart in ("fct_video_daily", "dim_topic"):
-            run_gate(mart, run_id=str(run_id), as_of=datetime.fromisoformat(now))
+        return check_build(str(run_id), datetime.fromisoformat(now))
 
     @task(outlets=[MARTS])
     def publish(
@@ -79,18 +74,17 @@ def build_marts():
 
         publish_marts(str(run_id), datetime.fromisoformat(now))
         remember_round(datetime.fromisoformat(settled["at"]))
-        context["outlet_events"][MARTS].extra = {
-            "as_of": now,
-            "build": run_id,
-            "covers": settled["covers"],
-        }
+        extra = {"as_of": now, "build": run_id, "covers": settled["covers"]}
+        context["outlet_events"][MARTS].extra = extra
 
     settled = settle()
     now = resolve_as_of()
-    staging = dbt_models("staging", ["path:models/staging"])
-    models = dbt_models("models", ["path:models/intermediate", "path:models/marts"])
+    staging = dbt_layer("staging", ["path:models/staging"], now)
+    layers = ["path:models/intermediate", "path:snapshots", "path:models/marts"]
+    models = dbt_layer("models", layers, now)
     published = publish(now, settled)
     chain(settled, is_new(), now, staging, assign_topics(now), models, check(now), published)
+    published >> dbt_docs(now)
 
 
 build_marts()

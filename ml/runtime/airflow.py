@@ -55,7 +55,6 @@ def airflow_environment(state: State, settings: Settings) -> dict[str, str]:
         "workers": {"min_heartbeat_interval": 1},
         "dag_processor": {"refresh_interval": 10, "min_file_process_interval": 30},
         "logging": {"base_log_folder": state.logs / "airflow"},
-        "cosmos": {"enable_telemetry": False},
     }
     environment = {
         f"AIRFLOW__{section.upper()}__{name.upper()}": str(value)

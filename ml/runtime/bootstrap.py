@@ -201,7 +201,7 @@ def _admin(state: State, database: str) -> psycopg.Connection:
 
 
 def migrate_application(settings: Settings) -> None:
-    """Create buckets, apply migrations and let the analyst read the marts."""
+    """Apply migrations and let the analyst read the marts."""
     migrate.upgrade()
     from ml.storage.postgres import connect
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ml.airflow_client import AirflowClient
 from ml.exceptions import ConfigurationError, ServiceUnavailableError, YtempireError
 from ml.runtime import bootstrap
+from ml.runtime.health import ProviderAwaitedError
 from ml.runtime.services import Service, definitions
 from ml.runtime.state import State
 from ml.runtime.supervisor import Supervisor
 from ml.settings import PROJECT_ROOT, Settings, default_state_dir, get_settings
-from ml.warehouse import write_manifest
 
 Report = Callable[[str, float, str], None]
 
@@ -27,10 +28,10 @@ _STOPPED = frozenset({"STOPPED", "EXITED", "FATAL", None})
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One row of `ytempire status`."""
+    """One row of `ytempire status`; `healthy` is None of what cannot be used as configured."""
 
     name: str
-    healthy: bool
+    healthy: bool | None
     url: str
     pid: int | None
     uptime_s: float | None
@@ -46,10 +47,11 @@ def up(report: Report, only: Collection[str] = ()) -> Settings:
 
     Args:
         report: called with service, seconds and detail as each becomes ready.
-        only: names of services to start; all by default.
+        only: names of services to start; all that are wanted by default.
 
     Raises:
-        ConfigurationError: if the state directory, a port or a setting is unusable.
+        ConfigurationError: if the state directory, a port or a setting is unusable, or a named
+            service cannot be used as configured.
         ServiceUnavailableError: if a service does not become healthy.
     """
     state = State(default_state_dir())
@@ -57,6 +59,10 @@ def up(report: Report, only: Collection[str] = ()) -> Settings:
     with state.lock():
         settings = _configure(state)
         services = _selected(state, settings, only)
+        for service in services:
+            if service.unavailable:
+                report(service.name, 0.0, f"not started: {service.unavailable}")
+        services = [service for service in services if not service.unavailable]
         supervisor = Supervisor(state)
         if not supervisor.processes():
             _prepare_data(state, services)
@@ -102,6 +108,7 @@ def status() -> list[ServiceStatus]:
     return [
         _status(service, settings, running.get(service.name), external(state, settings, service))
         for service in definitions(state, settings)
+        if service.is_wanted or running.get(service.name, {}).get("statename") in _RUNNING
     ]
 
 
@@ -134,7 +141,9 @@ def _selected(state: State, settings: Settings, only: Collection[str]) -> list[S
     if unknown := set(only) - {service.name for service in services}:
         known = ", ".join(service.name for service in services)
         raise ConfigurationError(f"unknown service {', '.join(sorted(unknown))}; known: {known}")
-    chosen = [service for service in services if not only or service.name in only]
+    chosen = [each for each in services if (each.name in only if only else each.is_wanted)]
+    if only and (unusable := [each for each in chosen if each.unavailable]):
+        raise ConfigurationError(f"{unusable[0].name}: {unusable[0].unavailable}")
     return [service for service in chosen if not external(state, settings, service)]
 
 
@@ -170,12 +179,17 @@ def _start_stage(
                 if service.provision:
                     service.provision()
                 detail = service.check(settings)
+            except ProviderAwaitedError as error:
+                detail = str(error)
             except YtempireError as error:
                 reasons[name] = str(error)
-            else:
-                report(name, time.monotonic() - started, detail)
-                del waiting[name]
+                continue
+            report(name, time.monotonic() - started, detail)
+            del waiting[name]
         time.sleep(0.05 if len(waiting) < len(services) else 0.1)
+    for name in [name for name, service in waiting.items() if service.awaits_provider]:
+        report(name, time.monotonic() - started, f"waiting for provider: {reasons[name]}")
+        del waiting[name]
     if waiting:
         name = next(iter(waiting))
         log = State(default_state_dir()).logs / f"{name}.log"
@@ -213,18 +227,20 @@ def _provision(
 ) -> None:
     names = {service.name for service in services}
     started = time.monotonic()
-    bootstrap.migrate_application(settings)
-    if "objects" in names:
-        bootstrap.make_buckets(settings)
-    if with_airflow:
-        with bootstrap.migrating_airflow(state, settings):
-            write_manifest(settings.dbt_manifest)
+    with bootstrap.migrating_airflow(state, settings) if with_airflow else nullcontext():
+        bootstrap.migrate_application(settings)
+        if "objects" in names:
+            bootstrap.make_buckets(settings)
     report("databases, buckets", time.monotonic() - started, "provisioned")
 
 
 def _status(
     service: Service, settings: Settings, process: dict[str, Any] | None, is_external: bool
 ) -> ServiceStatus:
+    running = bool(process) and process["statename"] == "RUNNING" if process else False
+    if service.unavailable and not running:
+        detail = f"not started: {service.unavailable}"
+        return ServiceStatus(service.name, None, "", None, None, detail)
     try:
         detail, healthy = service.check(settings), True
     except YtempireError as error:
@@ -232,7 +248,6 @@ def _status(
     if is_external:
         url = "external"
         return ServiceStatus(service.name, healthy, url, None, None, detail)
-    running = bool(process) and process["statename"] == "RUNNING" if process else False
     uptime = float(process["now"] - process["start"]) if process and running else None
     pid = int(process["pid"]) if process and running else None
     if not running:

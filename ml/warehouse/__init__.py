@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ml.warehouse.manifest import write_manifest
+from ml.warehouse.docs import DOCS_KEY, publish_docs
 from ml.warehouse.publish import MARTS_STORE, Publication, mart_names, publish_marts
 from ml.warehouse.transform import (
     DBT_PROJECT_DIR,
     DbtSummary,
+    build_models,
     dbt_arguments,
     dbt_env,
     run_dbt,
@@ -14,13 +15,15 @@ from ml.warehouse.transform import (
 
 __all__ = [
     "DBT_PROJECT_DIR",
+    "DOCS_KEY",
     "MARTS_STORE",
     "DbtSummary",
     "Publication",
+    "build_models",
     "dbt_arguments",
     "dbt_env",
     "mart_names",
+    "publish_docs",
     "publish_marts",
     "run_dbt",
-    "write_manifest",
 ]

@@ -7,6 +7,7 @@ covers them all; the events that came while it waited find that they are covered
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -16,37 +17,37 @@ from ml.storage.postgres import connect
 # A run that waits for a provider's quota may take hours; the others are not held up for longer.
 PATIENCE = timedelta(minutes=10)
 _KEY = ("build_marts", "round")
+_ACTIVE = """
+select 1 from ops.dag_runs
+where state = 'running' and (starts_with(dag_id, 'ingest_') or dag_id = 'import_archives') limit 1
+"""
+_ENDED = """
+select dag_id || '/' || run_id from ops.dag_runs
+where state = 'success' and (starts_with(dag_id, 'ingest_') or dag_id = 'import_archives')
+    and ended_at > %s and ended_at <= %s
+order by 1
+"""
 
 
-def ingest_is_active(started_at: datetime) -> bool:
-    """Whether a build that started then should still wait for ingest runs.
+def settle(started_at: datetime) -> dict[str, Any] | None:
+    """When a build that started then need not wait for ingest runs any longer, and what it covers.
+
+    Airflow ties a build only to the events that started it; `covers` names all ingest runs,
+    `dag_id/run_id`, that ended since the last published build settled.
 
     Args:
         started_at: of the build's run.
+
+    Returns:
+        `{"at": ISO time, "covers": [...]}`, or None while it should wait.
     """
-    if datetime.now(UTC) - started_at > PATIENCE:
-        return False
+    at = datetime.now(UTC)
     with connect() as conn:
-        row = conn.execute(
-            "select count(*) from ops.dag_runs"
-            " where state = 'running' and (dag_id like 'ingest\\_%' or dag_id = 'import_archives')"
-        ).fetchone()
-    return bool(row and row[0])
-
-
-def covered_runs(settled_at: datetime) -> list[str]:
-    """The ingest runs, `dag_id/run_id`, that ended since the last published build settled.
-
-    Airflow ties a build only to the events that started it; this names all that it covers.
-    """
-    with connect() as conn:
-        rows = conn.execute(
-            "select dag_id || '/' || run_id from ops.dag_runs"
-            " where (dag_id like 'ingest\\_%%' or dag_id = 'import_archives') and state = 'success'"
-            " and ended_at <= %s and ended_at > coalesce(%s, '-infinity'::timestamptz) order by 1",
-            (settled_at, _settled_at(conn)),
-        ).fetchall()
-    return [row[0] for row in rows]
+        if at - started_at <= PATIENCE and conn.execute(_ACTIVE).fetchone():
+            return None
+        since = _settled_at(conn) or datetime.min.replace(tzinfo=UTC)
+        rows = conn.execute(_ENDED, (since, at)).fetchall()
+    return {"at": at.isoformat(), "covers": [row[0] for row in rows]}
 
 
 def is_covered(events_at: list[datetime]) -> bool:

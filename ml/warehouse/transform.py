@@ -31,6 +31,7 @@ DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 
 _FAILED = ("error", "fail", "runtime error")
 _SHOWN_FAILURES = 3
+_RESULTS = "run_results.json"
 # What a server says that is down, or was restarted under a running build.
 _UNAVAILABLE = re.compile(
     r"connection refused|could not connect|server closed the connection|terminating connection"
@@ -47,11 +48,13 @@ class DbtSummary:
     Attributes:
         statuses: number of nodes by status, for example `{"success": 15, "pass": 105}`.
         seconds: wall time of the whole run, parsing included.
+        models: seconds of each model that was built, the slowest first.
         target_path: folder with `manifest.json` and `run_results.json`.
     """
 
     statuses: Mapping[str, int]
     seconds: float
+    models: Mapping[str, float]
     target_path: Path
 
 
@@ -113,12 +116,52 @@ def run_dbt(args: list[str], *, as_of: datetime, settings: Settings | None = Non
         ServiceUnavailableError: if Postgres does not answer; the same call may succeed later.
     """
     settings = settings or get_settings()
+    target = _target(args, settings)
+    (target / _RESULTS).unlink(missing_ok=True)
+    return _run(args, as_of, target, settings)
+
+
+def build_models(
+    select: Sequence[str], *, as_of: datetime, run_id: str, settings: Settings | None = None
+) -> DbtSummary:
+    """Build models, each with its tests right after it, model by model.
+
+    Called again for the same run after a failure, it builds what failed and what that held up, and
+    not what was good. Where nothing is known of an earlier call (it was killed, or ran on another
+    machine), it builds all.
+
+    Args:
+        select: dbt selectors, for example `["path:models/staging"]`.
+        as_of: "now" for every model.
+        run_id: of the run that the call belongs to.
+        settings: where the database and the state directory are.
+
+    Raises:
+        FatalError: as `run_dbt`.
+        ServiceUnavailableError: as `run_dbt`.
+    """
+    settings = settings or get_settings()
+    args = ["build", "--select", *select]
+    target = _target(args, settings)
+    owner = target / "run_id"
+    ours = owner.exists() and owner.read_text() == run_id
+    if ours and any(node["status"] != "success" for node in _read_results(target / _RESULTS)):
+        log.info("an earlier call of this run has failed: only what it left is built")
+        return _run(["retry"], as_of, target, settings)
+    (target / _RESULTS).unlink(missing_ok=True)
+    owner.write_text(run_id)
+    return _run(args, as_of, target, settings)
+
+
+def _target(args: Sequence[str], settings: Settings) -> Path:
     # One folder a command: two tasks that run at once must not read each other's results.
     slug = hashlib.sha256("\0".join(args).encode()).hexdigest()[:10]
     target = settings.state_dir / "dbt" / slug
     target.mkdir(parents=True, exist_ok=True)
-    results = target / "run_results.json"
-    results.unlink(missing_ok=True)
+    return target
+
+
+def _run(args: list[str], as_of: datetime, target: Path, settings: Settings) -> DbtSummary:
     started = time.monotonic()
     command = [
         sys.executable,
@@ -129,11 +172,24 @@ def run_dbt(args: list[str], *, as_of: datetime, settings: Settings | None = Non
         *dbt_arguments(args, as_of=as_of, target_path=target),
     ]
     code, tail = _stream(command, _process_env(settings, target))
-    nodes = _read_results(results)
+    nodes = _read_results(target / _RESULTS)
     if code != 0:
         raise _failure(args, nodes, tail)
-    statuses = Counter(str(node["status"]) for node in nodes)
-    return DbtSummary(dict(statuses), time.monotonic() - started, target)
+    return DbtSummary(
+        statuses=dict(Counter(str(node["status"]) for node in nodes)),
+        seconds=time.monotonic() - started,
+        models=_model_seconds(nodes),
+        target_path=target,
+    )
+
+
+def _model_seconds(nodes: list[dict[str, Any]]) -> dict[str, float]:
+    built = {
+        _node_name(node): round(float(node["execution_time"]), 2)
+        for node in nodes
+        if str(node["unique_id"]).startswith(("model.", "snapshot."))
+    }
+    return dict(sorted(built.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _process_env(settings: Settings, target: Path) -> dict[str, str]:

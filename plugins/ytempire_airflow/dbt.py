@@ -1,47 +1,46 @@
-"""The dbt graph as Airflow tasks, model by model."""
+"""Layers of the dbt project as Airflow tasks."""
 
 from __future__ import annotations
 
-from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
-from cosmos.constants import InvocationMode, LoadMode, TestBehavior
+from typing import Any
 
-from ml.settings import PROJECT_ROOT, get_settings
-
-_PROJECT = PROJECT_ROOT / "dbt_project"
+from airflow.sdk import task
 
 
-def dbt_models(group_id: str, select: list[str]) -> DbtTaskGroup:
-    """Group of one task a model; a model's tests run in its task, right after it.
+def dbt_layer(name: str, select: list[str], now: Any) -> Any:
+    """A task that builds models with their tests, as one `dbt build`.
 
-    The models see "now" as the return value of the DAG's task `resolve_as_of`. The login comes
-    from environment variables, so that no password shows in rendered templates.
+    Its retry builds only the models that failed and those that wait for them, each with its tests.
+    The task returns the seconds of each model.
 
     Args:
-        group_id: id of the task group.
+        name: id of the task.
         select: dbt selectors, for example `path:models/staging`.
+        now: return value of the DAG's task `resolve_as_of`; "now" for the models.
     """
-    return DbtTaskGroup(
-        group_id=group_id,
-        project_config=ProjectConfig(
-            manifest_path=get_settings().dbt_manifest, project_name="ytempire"
-        ),
-        profile_config=ProfileConfig(
-            profile_name="ytempire",
-            target_name="main",
-            profiles_yml_filepath=_PROJECT / "profiles.yml",
-        ),
-        execution_config=ExecutionConfig(
-            dbt_project_path=_PROJECT, invocation_mode=InvocationMode.DBT_RUNNER
-        ),
-        render_config=RenderConfig(
-            select=select,
-            load_method=LoadMode.DBT_MANIFEST,
-            test_behavior=TestBehavior.BUILD,
-            emit_datasets=False,
-        ),
-        operator_args={
-            "vars": {"as_of": "{{ ti.xcom_pull(task_ids='resolve_as_of') }}"},
-            "append_env": True,
-            "install_deps": False,
-        },
-    )
+
+    @task(task_id=name)
+    def build(now: str, run_id: str | None = None) -> dict[str, Any]:
+        from datetime import datetime
+
+        from ml.warehouse import build_models
+
+        as_of = datetime.fromisoformat(now)
+        summary = build_models(select, as_of=as_of, run_id=str(run_id))
+        return {
+            "seconds": round(summary.seconds, 1),
+            "statuses": dict(summary.statuses),
+            "models": dict(summary.models),
+        }
+
+    return build(now)
+
+
+@task
+def dbt_docs(now: str) -> bool:
+    """Write the models' pages to the reports, if the project has changed."""
+    from datetime import datetime
+
+    from ml.warehouse import publish_docs
+
+    return publish_docs(datetime.fromisoformat(now))

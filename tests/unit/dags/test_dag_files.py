@@ -19,7 +19,7 @@ DAG_FILES = sorted((ROOT / "dags").rglob("*.py"))
 _PARSE = """
 import json, sys, time
 from airflow.sdk import DAG
-import cosmos, ytempire_airflow.ingest
+import ytempire_airflow.ingest
 from airflow.dag_processing.dagbag import DagBag
 rows = []
 for path in sys.argv[1:]:
@@ -41,11 +41,7 @@ print("RESULT" + json.dumps(rows))
 
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory):
-    from ml.warehouse import write_manifest
-
     home = tmp_path_factory.mktemp("airflow")
-    manifest = home / "dbt" / "manifest.json"
-    write_manifest(manifest)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),

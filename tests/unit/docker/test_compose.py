@@ -17,6 +17,7 @@ import yaml
 from dockerfile_reader import command, read
 
 from ml.settings import PROJECT_ROOT, Settings
+from ml.streaming.streams import SERVICES
 
 _FOLDER = PROJECT_ROOT / "docker"
 _TEXT = (_FOLDER / "compose.yaml").read_text()
@@ -103,9 +104,23 @@ def test_mounted_files_exist() -> None:
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
             if source.startswith("."):
-                assert (_FOLDER / source).is_file(), source
+                assert (_FOLDER / source).exists(), source
             else:
                 assert source in _COMPOSE["volumes"]
+
+
+def test_every_stream_has_a_service_that_asks_how_far_it_is() -> None:
+    names = {name for name in _SERVICES if name.startswith("stream-")}
+    assert names == set(SERVICES.values())
+    for source, name in SERVICES.items():
+        service = _SERVICES[name]
+        assert service["profiles"] == ["streaming"]
+        assert _option(service["command"], "--source") == source
+        assert service["healthcheck"]["test"] == ["CMD", *service["command"], "--check"]
+        # It reaches its provider, the databases and the online store.
+        assert service["networks"] == ["backend", "frontend"]
+        needed = {"DATABASE_URL", "REDIS_URL", "YTEMPIRE_S3_ENDPOINT_URL", "X_BEARER_TOKEN"}
+        assert needed <= set(service["environment"])
 
 
 def test_every_variable_is_documented_and_every_documented_one_is_used() -> None:
@@ -121,7 +136,7 @@ def test_secrets_have_no_default_and_stop_the_start_when_missing() -> None:
     required = set(re.findall(r"\$\{([A-Z0-9_]+):\?", _TEXT))
     assert required == {name for name, _ in secrets}
     optional = set(re.findall(r"\$\{([A-Z0-9_]+)(?!:\?)[}:]", _TEXT)) - required
-    assert optional == {"AIRFLOW_PORT", "MLFLOW_PORT", "API_PORT"}
+    assert optional == {"AIRFLOW_PORT", "MLFLOW_PORT", "API_PORT", "GRAFANA_PORT"}
 
 
 def test_documented_commands_fill_the_environment_file(tmp_path: Path) -> None:
@@ -142,16 +157,6 @@ def test_settings_know_every_variable_that_our_services_get() -> None:
     for name, service in _OURS.items():
         for variable in service.get("environment", {}):
             assert variable in aliases or _OTHER_VARIABLES.match(variable), f"{name}: {variable}"
-
-
-def test_dbt_profile_finds_its_login_in_the_workers_environment() -> None:
-    profile = (PROJECT_ROOT / "dbt_project" / "profiles.yml").read_text()
-    needed = set(re.findall(r"env_var\('(\w+)'\)", profile))
-    assert needed
-    for name in ("worker", "gpu-worker"):
-        assert needed <= set(_SERVICES[name]["environment"])
-    parsed_at_build = " ".join(_TARGETS["code"].arguments("RUN"))
-    assert all(f"{variable}=" in parsed_at_build for variable in needed)
 
 
 def test_workers_serve_both_queues_and_only_one_of_them_each() -> None:
@@ -245,8 +250,8 @@ for words in commands:
     except SystemExit:
         refused[" ".join(words)] = said.getvalue()
 known = providers_configuration_loaded(lambda: conf.configuration_description)()
-# The first is handed to the broker as it is; Cosmos describes no options.
-free = ("celery_broker_transport_options", "cosmos")
+# It is handed to the broker as it is.
+free = ("celery_broker_transport_options",)
 unknown = []
 for variable in variables:
     section, option = variable.removeprefix("AIRFLOW__").lower().split("__")
@@ -288,7 +293,18 @@ def _check_mlflow(arguments: list[str]) -> None:
     cli.commands[arguments[0]].make_context(arguments[0], arguments[1:])
 
 
-_CHECKS = {"ytempire": _check_ytempire, "uvicorn": _check_uvicorn, "mlflow": _check_mlflow}
+def _check_python(arguments: list[str]) -> None:
+    # Whatever stands before it is read, and refused if it is wrong.
+    done = subprocess.run([sys.executable, *arguments, "--help"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+_CHECKS = {
+    "ytempire": _check_ytempire,
+    "uvicorn": _check_uvicorn,
+    "mlflow": _check_mlflow,
+    "python": _check_python,
+}
 
 
 def _workers() -> list[str]:
