@@ -37,18 +37,18 @@ def import_archives():
         rows = sum(result.rows_loaded for result in results)
         return {"name": archive["name"], "rows": rows}
 
-    @task(map_index_template="{{ suite }}", **GATE_ARGS)
-    def check(suite: str, run_id: str | None = None) -> None:
-        from ml.gates import run_gate
+    @task(**GATE_ARGS)
+    def check(run_id: str | None = None) -> list[str]:
+        from ml.gates import check_imported
 
-        run_gate(suite, run_id=str(run_id))
+        return check_imported(str(run_id))
 
     @task(outlets=[RAW_ARCHIVES])
     def announce(loaded: list[dict[str, Any]], **context: Any) -> None:
         context["outlet_events"][RAW_ARCHIVES].extra = {"archives": list(loaded)}
 
     loaded = load.expand(archive=find())
-    chain(loaded, check.expand(suite=["raw_youtube_videos", "raw_records"]), announce(loaded))
+    chain(loaded, check(), announce(loaded))
 
 
 import_archives()

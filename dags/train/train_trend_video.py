@@ -1,9 +1,10 @@
 """The 48 h rising call.
 
-Trains `trend_video` on the point-in-time set of the feature store, measures it against its
-baselines and the champion on the same later slice, and registers it in MLflow. It becomes
-champion only if it beats them all; the registry says why not otherwise. The same data, parameters
-and code give the version that exists already, so a run without news costs seconds.
+Trains `trend_video` on the point-in-time set of the feature store, once the gates have passed its
+features and its rows ([reports](/reports/)), measures it against its baselines and the champion on
+the same later slice, and registers it in MLflow. It becomes champion only if it beats them all; the
+registry says why not otherwise. The same data, parameters and code give the version that exists
+already, so a run without news costs seconds.
 """
 
 from __future__ import annotations

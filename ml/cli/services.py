@@ -1,4 +1,4 @@
-"""`up`, `down`, `status`, `doctor`, `sql`, `airflow`: the platform itself."""
+"""`up`, `down`, `status`, `doctor`, `airflow`: the platform itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(serve)
     passthrough = {"allow_extra_args": True, "ignore_unknown_options": True}
-    app.command(context_settings=passthrough)(sql)
     app.command(context_settings=passthrough)(airflow)
 
 
@@ -140,27 +139,6 @@ def serve(
     import uvicorn
 
     uvicorn.run("ml.serving.app:create_app", factory=True, host=host, port=port, access_log=False)
-
-
-def sql(context: typer.Context) -> None:
-    """Open psql as the analyst, who reads the marts and nothing else.
-
-    Example: ytempire sql -- -c "select * from fct_video_daily limit 5"
-    """
-    from sqlalchemy.engine import make_url
-
-    from ml.runtime.services import postgres_programs
-    from ml.runtime.state import State
-    from ml.settings import get_settings
-
-    settings = get_settings()
-    url = make_url(settings.require("analyst_database_url"))
-    psql = str(postgres_programs(State(settings.state_dir)) / "psql")
-    environment = dict(os.environ) | {
-        "PGHOST": url.host or "", "PGPORT": str(url.port or 5432), "PGUSER": url.username or "",
-        "PGDATABASE": url.database or "", "PGPASSWORD": url.password or "",
-    }  # fmt: skip
-    os.execve(psql, [psql, *context.args], environment)  # noqa: S606 - becomes psql
 
 
 def airflow(context: typer.Context) -> None:

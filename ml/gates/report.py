@@ -1,4 +1,8 @@
-"""The page of a gate: one file with its own style and no link to anywhere."""
+"""The page of a gate: one file with its own style and no link to anywhere.
+
+Great Expectations' own pages load their styles and scripts from half a dozen other hosts, know no
+severity that stops anything, and do not say why an expectation is there.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +44,11 @@ def render_html(document: Mapping[str, Any]) -> str:
 def _row(item: Mapping[str, Any]) -> str:
     check = item["check"]
     severity = check["severity"]
-    result = (
-        '<span class="good">holds</span>'
-        if item["success"]
-        else f'<span class="{severity}">fails ({severity})</span>'
-    )
+    result = f'<span class="{severity}">fails ({severity})</span>'
+    if item["success"]:
+        result = '<span class="good">holds</span>'
+    if item.get("skipped"):
+        result = f'<span class="note">skipped: {escape(item["skipped"])}</span>'
     found = item["unexpected"] if item["unexpected"] is not None else item["observed"]
     examples = [escape(str(example)) for example in item["examples"]]
     if item["error"]:

@@ -1,14 +1,15 @@
 """Suites as data: one YAML file a table in `great_expectations/`.
 
-Each expectation is a Great Expectations type with its arguments, and in `meta` a `name` of its own,
-a `severity` (block or warn) and why it holds. The text `$as_of` in an argument becomes the moment
-that the gate is asked about.
+Each expectation is a type of Great Expectations (or of `ml.gates.history`) with its arguments, and
+in `meta` a `name` of its own, a `severity` (block or warn) and why it holds. The text `$as_of` in
+an argument becomes the moment that the gate is asked about. In SQL `{batch}` is what the gate looks
+at and `$table` is all of the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from string import Template
 from typing import Any, Literal, cast
@@ -17,9 +18,21 @@ import yaml
 from psycopg import sql
 
 from ml.exceptions import ConfigurationError
+from ml.gates.history import HISTORY_TYPES, QUERY, comparison_query
 from ml.settings import PROJECT_ROOT
 
 SUITES_DIR = PROJECT_ROOT / "great_expectations"
+# The `table` of a suite whose rows are a data frame.
+FRAME = "frame"
+
+# Of the rows that break an expectation these many are shown.
+EXAMPLES = 5
+_ROWS = "unexpected_rows_expectation"
+_COUNTED_ROWS = Template("""
+select 'fails' as verdict, count(*) over () as verdict_rows, found.*
+from ($query) as found
+limit $examples
+""")
 
 Severity = Literal["block", "warn"]
 
@@ -30,26 +43,34 @@ class RowFilter:
 
     Attributes:
         ingested_since: only rows loaded at or after this moment.
+        ingested_until: only rows loaded until this moment.
+        sources: only rows of these sources.
         bronze_run: only rows that this run brought in, by the `run=` part of their bronze key.
     """
 
     ingested_since: datetime | None = None
+    ingested_until: datetime | None = None
+    sources: tuple[str, ...] = ()
     bronze_run: str | None = None
 
     @property
     def whole_table(self) -> bool:
         """Whether no row is left out."""
-        return self.ingested_since is None and self.bronze_run is None
+        return self == RowFilter()
 
     def condition(self) -> str:
         """The SQL condition, with its values quoted."""
         parts: list[sql.Composable] = []
-        if self.ingested_since is not None:
-            since = self.ingested_since.astimezone(UTC).isoformat()
-            parts.append(sql.SQL("ingested_at >= {}").format(sql.Literal(since)))
+        for operator, moment in ((">=", self.ingested_since), ("<=", self.ingested_until)):
+            if moment is not None:
+                text = sql.Literal(moment.astimezone(UTC).isoformat())
+                parts.append(sql.SQL("ingested_at {} {}").format(sql.SQL(operator), text))
+        if self.sources:
+            names = sql.SQL(", ").join(map(sql.Literal, self.sources))
+            parts.append(sql.SQL("source in ({})").format(names))
         if self.bronze_run is not None:
-            text = f"/run={self.bronze_run}/"
-            parts.append(sql.SQL("strpos(bronze_key, {}) > 0").format(sql.Literal(text)))
+            run = sql.Literal(f"/run={self.bronze_run}/")
+            parts.append(sql.SQL("strpos(bronze_key, {}) > 0").format(run))
         return sql.SQL(" and ").join(parts or [sql.SQL("true")]).as_string()
 
 
@@ -59,7 +80,7 @@ class Check:
 
     Attributes:
         name: unique within the suite; what a message, a report and `ops.gate_results` call it.
-        type: the Great Expectations type, for example `expect_column_values_to_be_between`.
+        type: the type, for example `expect_column_values_to_be_between`.
         arguments: its keyword arguments.
         severity: whether a failure stops the run or is only reported.
         why: what goes wrong downstream when it does not hold.
@@ -79,9 +100,28 @@ class Check:
         value = self.arguments.get("column")
         return str(value) if value is not None else None
 
-    def arguments_as_of(self, as_of: datetime) -> dict[str, Any]:
-        """The arguments with `$as_of` filled in."""
-        return {key: _fill(value, as_of) for key, value in self.arguments.items()}
+    @property
+    def is_query(self) -> bool:
+        """Whether it is SQL that answers with its rows."""
+        return self.type in (QUERY, _ROWS) or self.type in HISTORY_TYPES
+
+    def as_known_to_gx(
+        self, table: str, as_of: datetime, *, whole: bool
+    ) -> tuple[str, dict[str, Any]]:
+        """Type and arguments as Great Expectations takes them, placeholders filled in."""
+        arguments = dict(self.arguments)
+        if self.type in HISTORY_TYPES:
+            arguments = {
+                "unexpected_rows_query": comparison_query(self.type, arguments, table, whole=whole)
+            }
+        elif self.type == _ROWS:
+            # Great Expectations would run it once for the rows and once more to count them.
+            query = _COUNTED_ROWS.safe_substitute(
+                query=arguments["unexpected_rows_query"], examples=EXAMPLES
+            )
+            arguments["unexpected_rows_query"] = query
+        filled = {key: _fill(value, table, as_of) for key, value in arguments.items()}
+        return QUERY if self.is_query else self.type, filled
 
 
 @dataclass(frozen=True)
@@ -90,7 +130,7 @@ class Suite:
 
     Attributes:
         name: name of the gate and of the file.
-        table: `schema.table`.
+        table: `schema.table`, or `frame` for a data frame that the caller holds.
         key: columns that name a row in an example.
         checks: what has to hold.
     """
@@ -99,6 +139,10 @@ class Suite:
     table: str
     key: tuple[str, ...]
     checks: tuple[Check, ...]
+
+    def whole_table_part(self) -> Suite:
+        """Only what cannot be asked of a part of the table."""
+        return replace(self, checks=tuple(item for item in self.checks if item.whole_table_only))
 
 
 def suite_names() -> list[str]:
@@ -115,7 +159,7 @@ def load_suite(name: str) -> Suite:
     if name not in suite_names():
         known = ", ".join(suite_names())
         raise ConfigurationError(f"there is no gate {name!r}; the gates are {known}")
-    document = yaml.safe_load((SUITES_DIR / f"{name}.yaml").read_text())
+    document = yaml.load((SUITES_DIR / f"{name}.yaml").read_text(), Loader=yaml.CSafeLoader)
     try:
         checks = tuple(_check(item) for item in document["expectations"])
         suite = Suite(name, document["table"], tuple(document["key"]), checks)
@@ -145,9 +189,10 @@ def _check(item: Mapping[str, Any]) -> Check:
     )
 
 
-def _fill(value: Any, as_of: datetime) -> Any:
+def _fill(value: Any, table: str, as_of: datetime) -> Any:
     if value == "$as_of":
         return as_of
     if isinstance(value, str):
-        return Template(value).safe_substitute(as_of=as_of.astimezone(UTC).isoformat())
+        moment = as_of.astimezone(UTC).isoformat()
+        return Template(value).safe_substitute(as_of=moment, table=table)
     return value

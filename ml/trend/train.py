@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml.gates import run_gate
 from ml.registry import cards, mirror, releases
 from ml.registry.releases import Candidate, Release
 from ml.settings import PROJECT_ROOT, Settings, get_settings
@@ -65,6 +66,7 @@ def train_video(
 
     Raises:
         FatalError: if there are too few labelled videos.
+        GateError: if the features or the training rows are not fit for use.
         MissingFeatureError: if a row lacks a required feature.
     """
     settings = settings or get_settings()
@@ -77,6 +79,10 @@ def train_video(
         log.info("%s %s has this data, these parameters and this code", NAME, existing.version)
         return existing
     job = f"{NAME}-{fingerprint[:12]}"
+    run_gate("features_video_momentum", run_id=job, as_of=as_of, settings=settings)
+    run_gate(
+        "training_trend_video", run_id=job, as_of=as_of, frame=dataset.frame, settings=settings
+    )
     with (
         mirror.training_job(job, "xgboost", f"sha256:{dataset.digest}", params, settings) as record,
         _train(dataset, params, fingerprint, settings) as candidate,

@@ -20,10 +20,10 @@ _BATCH = 7
 _DOC = """
 {title}: {doc}
 
-Lands raw pages in bronze, then their rows in Postgres, interval by interval; the gates decide
-whether the marts are rebuilt. Landing an interval again changes nothing. A source without its key,
-or that only knows the present when the past is asked for, gives an explicit empty interval: see
-`ops.landings`.
+Lands raw pages in bronze, then their rows in Postgres, interval by interval; the gates look at what
+a run has landed and decide whether the marts are rebuilt ([reports](/reports/)). Landing an
+interval again changes nothing. A source without its key, or that only knows the present when the
+past is asked for, gives an explicit empty interval: see `ops.landings`.
 
 * One interval: trigger with `start` and `end` (or nothing, for the run's own data interval).
 * Many days: *Backfill* in the menu of the trigger button, or a longer span here.
@@ -85,19 +85,18 @@ def ingest_dag(family: Family) -> DAG:
             """Stop everything downstream if a raw table is not fit for use; say what there is."""
             from airflow.sdk.exceptions import AirflowSkipException
 
-            from ml.gates import run_gate
+            from ml.gates import check_landed
             from ml.storage.landing import covered
 
             if (params or {}).get("dry_run"):
                 raise AirflowSkipException("a dry run announces nothing")
-            for gate in family.gates:
-                run_gate(gate, run_id=str(run_id))
+            reports = check_landed(family.name, family.gates, str(run_id))
             whole = covered(family.name, str(run_id))
             events = context["outlet_events"]
             for asset in outlets:
                 events[asset].extra = whole
             events[RAW_DAYS[family.name]].add_partitions(sorted(whole["days"]))
-            return whole
+            return {**whole, "reports": reports}
 
         @task(retries=0)
         def done() -> None:

@@ -22,7 +22,8 @@ assignments as (
             else source || ':' || content_id
         end as content_id,
         topic_id,
-        similarity
+        similarity,
+        language
     from {{ source('ml', 'topic_assignments') }}
     where assigned_as_of <= {{ as_of() }}
     order by content_type asc, content_id asc, similarity desc, topic_id asc
@@ -84,6 +85,7 @@ joined as (
         -- text
         items.title,
         items.creator,
+        assignments.language,
 
         -- numbers
         assignments.similarity,

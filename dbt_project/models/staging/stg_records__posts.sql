@@ -49,13 +49,25 @@ renamed as (
                 end{{ "," if not loop.last }}
             {%- endfor %}
         ) as interest,
+        case
+            {%- for name in counts %}
+                when jsonb_typeof(payload -> '{{ name }}') = 'number' then '{{ name }}'
+            {%- endfor %}
+        end as measure,
+        case
+            {%- for name in places %}
+                when jsonb_typeof(payload -> '{{ name }}') = 'number'
+                    then (payload ->> '{{ name }}')::numeric
+            {%- endfor %}
+        end as place,
 
         -- booleans
         is_synthetic,
 
-        -- times
-        event_at,
-        available_at
+        -- times: entries of feeds that say no date stand at the epoch; they were seen when found
+        coalesce(nullif(event_at, 'epoch'::timestamptz), available_at) as event_at,
+        available_at,
+        ingested_at
 
     from raw_records
 
