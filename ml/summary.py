@@ -17,9 +17,10 @@ _QUERIES = {
             min(observed_at)::date as "from", max(observed_at)::date as "to"
         from raw.youtube_videos group by source
         union all
-        select 'raw.records', source || ' ' || kind, count(*), min(event_at)::date,
-            max(event_at)::date
-        from raw.records group by source, kind
+        select 'raw.records',
+            case when starts_with(source, 'feed_') then 'all feeds' else source || ' ' || kind end,
+            count(*), min(nullif(event_at, 'epoch'))::date, max(event_at)::date
+        from raw.records group by 2
         union all
         select 'ops.dead_letters', source, count(*), null, null
         from ops.dead_letters where status = 'open' group by source

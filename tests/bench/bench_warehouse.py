@@ -1,0 +1,224 @@
+"""Build times of the dbt models, full and incremental, and their size on disk, by raw rows.
+
+The world's bulk writer makes the pages, and the real landing's loader puts them into a database of
+its own on the running platform; bronze is left out. Topics are dealt out by a hash, because their
+texts do not matter here. Each size is built from nothing, then again after one more day has come
+in, and again with nothing new.
+
+    python tests/bench/bench_warehouse.py --sizes 100000 1000000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import make_url
+
+from ml.settings import Settings, get_settings
+from ml.sources.base import Page, Source
+from ml.sources.catalog import get_source
+from ml.storage import migrate
+from ml.storage.bronze import StoredPage
+from ml.storage.landing import load_pages
+from ml.storage.postgres import connect, transaction
+from ml.warehouse import run_dbt
+from ml.world.bulk import Bulk, intervals
+from ml.world.parameters import WORLD_START
+
+_RESULTS = Path(__file__).parent / "results" / "warehouse.json"
+_DATABASE = f"bench_warehouse_{os.getpid()}"
+_SOURCES = ("youtube", "youtube_channels", "hackernews", "reddit")
+_TOPICS = 500
+_COMMAND = [
+    "build", "--select", "path:models/staging", "path:models/intermediate", "path:snapshots",
+    "path:models/marts", "--exclude-resource-type", "test",
+    "--exclude-resource-type", "unit_test",
+]  # fmt: skip
+# About what a day of these sources has at one reading; read more often, it has more.
+_ROWS_A_READING = 3_600
+_DEAL = (
+    """
+    insert into ml.topics (topic_id, label, language, first_seen_at, last_seen_at)
+    select 'bench' || n, 'Topic ' || n, 'en', %(start)s, %(end)s
+    from generate_series(0, %(topics)s - 1) as n on conflict do nothing
+    """,
+    """
+    insert into ml.topic_assignments
+        (source, content_id, topic_id, similarity, assigned_as_of, language)
+    select source, content_id, 'bench' || mod(abs(hashtext(content_id)::bigint), %(topics)s), 1,
+        %(end)s, 'en'
+    from (
+        select 'youtube' as source, video_id as content_id from raw.youtube_videos
+        union select source, record_id from raw.records where kind <> 'channel'
+    ) as contents
+    on conflict do nothing
+    """,
+)
+_TABLES = """
+    select n.nspname || '.' || c.relname, greatest(c.reltuples, 0)::bigint,
+        pg_total_relation_size(c.oid)
+    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+    where c.relkind = 'r' and n.nspname in ('raw', 'intermediate', 'marts_build', 'snapshots')
+        and c.reltuples > 0
+    order by 3 desc
+"""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How a number of raw rows is made: so many days, each read so often."""
+
+    rows: int
+
+    @property
+    def days(self) -> int:
+        """Two months, or what there is of them at a single reading a day."""
+        return max(4, min(60, self.rows // _ROWS_A_READING))
+
+    @property
+    def minutes(self) -> int:
+        """Between two readings; a divisor of a day."""
+        readings = max(1, round(self.rows / self.days / _ROWS_A_READING))
+        return 1440 // readings
+
+
+def main() -> None:
+    """Measure each size and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
+    for rows in parser.parse_args().sizes:
+        with _database() as settings:
+            keep(measure(Size(rows), settings))
+
+
+def keep(found: dict[str, Any]) -> None:
+    """Put the figures of a size into the results, in the place of older ones of that size."""
+    known = json.loads(_RESULTS.read_text())["sizes"] if _RESULTS.exists() else []
+    others = [each for each in known if each["asked_rows"] != found["asked_rows"]]
+    sizes = sorted([*others, found], key=lambda each: int(each["asked_rows"]))
+    note = "load averages tell how busy the machine was; the bench itself adds 1 to 2"
+    _RESULTS.write_text(json.dumps({"note": note, "sizes": sizes}, indent=1) + "\n")
+
+
+def measure(size: Size, settings: Settings) -> dict[str, Any]:
+    """Seed, build in full, and build again after one more day and after nothing."""
+    last = WORLD_START + timedelta(days=size.days)
+    found: dict[str, Any] = {
+        "asked_rows": size.rows,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "days": size.days,
+        "minutes": size.minutes,
+    }
+    found["seeding"] = seed(size, WORLD_START, size.days - 1, settings)
+    found["full"] = build(last - timedelta(days=1), settings)
+    found["one_day_more"] = seed(size, last - timedelta(days=1), 1, settings)
+    found["incremental"] = build(last, settings)
+    found["nothing_new"] = build(last, settings)
+    with connect(settings.database_url) as conn:
+        conn.execute("analyze")
+        tables = conn.execute(_TABLES.encode()).fetchall()
+    found["tables"] = {name: {"rows": rows, "bytes": size} for name, rows, size in tables}
+    found["raw_rows"] = sum(
+        each["rows"] for name, each in found["tables"].items() if "raw." in name
+    )
+    found["bytes"] = sum(each["bytes"] for each in found["tables"].values())
+    print(json.dumps({key: found[key] for key in ("asked_rows", "raw_rows", "bytes")}))
+    return found
+
+
+class _Loaded:
+    """Takes pages in the place of bronze and loads them, an interval in one transaction."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.rows = 0
+
+    def write_interval(self, prefix: str, pages: Iterator[Page]) -> Sequence[Any]:
+        stored = [
+            StoredPage(f"{prefix}/{number}", page, is_synthetic=True)
+            for number, page in enumerate(pages)
+        ]
+        with transaction() as conn:
+            self.rows += load_pages(conn, self._source, stored).rows
+        return stored
+
+
+def seed(size: Size, start: datetime, days: int, settings: Settings) -> dict[str, float]:
+    """Load days of the world as the landing does."""
+    started, rows = time.monotonic(), 0
+    bulk = Bulk(settings)
+    for name in _SOURCES:
+        source = get_source(name, bulk.settings)
+        loaded = _Loaded(source)
+        bulk.write([source], intervals(start, days, size.minutes), loaded)
+        rows += loaded.rows
+    bounds = {"start": start, "end": start + timedelta(days=days), "topics": _TOPICS}
+    with connect(settings.database_url) as conn:
+        for statement in _DEAL:
+            conn.execute(statement.encode(), bounds)
+    return {"rows": rows, "seconds": round(time.monotonic() - started, 1)}
+
+
+def build(as_of: datetime, settings: Settings) -> dict[str, Any]:
+    """Seconds of a build by model, and the load average around it."""
+    before = os.getloadavg()
+    summary = run_dbt(_COMMAND, as_of=as_of, settings=settings)
+    timed = {name: seconds for name, seconds in summary.models.items() if seconds >= 0.1}
+    print(f"built in {summary.seconds:.0f} s: {dict(list(timed.items())[:5])}")
+    return {
+        "as_of": as_of.isoformat(),
+        "seconds": round(summary.seconds, 1),
+        "models_seconds": round(sum(summary.models.values()), 1),
+        "load": [round(before[0], 1), round(os.getloadavg()[0], 1)],
+        "models": timed,
+    }
+
+
+@contextmanager
+def _database() -> Iterator[Settings]:
+    """Settings of an empty, migrated database of our own on the running server."""
+    base = get_settings()
+    secrets = json.loads((base.state_dir / "secrets.json").read_text())
+    url = make_url(base.require("database_url"))
+    admin = url.set(username="postgres_admin", password=secrets["postgres_admin"])
+    bench = url.set(database=_DATABASE)
+    try:
+        _run(admin.set(database="postgres"), f"drop database if exists {_DATABASE} with (force)",
+             f"create database {_DATABASE} owner {url.username}")  # fmt: skip
+        _run(admin.set(database=_DATABASE), "create extension vector")
+        os.environ["DATABASE_URL"] = bench.render_as_string(hide_password=False)
+        get_settings.cache_clear()
+        migrate.upgrade()
+        yield get_settings()
+    finally:
+        os.environ.pop("DATABASE_URL", None)
+        get_settings.cache_clear()
+        _run(admin.set(database="postgres"), f"drop database if exists {_DATABASE} with (force)")
+
+
+def _run(url: Any, *statements: str) -> None:
+    with connect(url.render_as_string(hide_password=False), autocommit=True) as conn:
+        for statement in statements:
+            conn.execute(statement.encode())
+
+
+def _commit() -> str:
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
+if __name__ == "__main__":
+    main()
