@@ -13,4 +13,4 @@ select
     max(last_checked_at) as last_checked_at
 from mart_data_quality
 group by gate
-order by failed desc, gate
+order by failed desc, pass_rate nulls last, gate

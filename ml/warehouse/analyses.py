@@ -19,8 +19,10 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from pathlib import Path
+from string import Formatter
 from typing import Any, Literal
 
 import psycopg
@@ -142,8 +144,15 @@ def render(analysis: Analysis, rows: Sequence[Row]) -> str:
     query = f"<details><summary>SQL</summary><pre>{escape(analysis.sql)}</pre></details>\n"
     if not rows:
         return f"{heading}<p>The marts hold nothing that answers this yet.</p>\n{query}"
-    answer = escape(analysis.answer.format(**rows[0]))
+    answer = escape(_Answer().vformat(analysis.answer, (), rows[0]))
     return f"{heading}<p>{answer}</p>\n{_draw(analysis.chart, rows)}\n{_table(rows)}{query}"
+
+
+class _Answer(Formatter):
+    """Says what is not known instead of failing at it."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return "unknown" if value is None else str(super().format_field(value, format_spec))
 
 
 def _table(rows: Sequence[Row]) -> str:
@@ -224,5 +233,13 @@ _DRAWN: dict[str, Callable[[Any, Chart, Sequence[Row]], None]] = {
 
 
 def _plain(value: Any) -> str:
-    """A label without what would be read as mathematics."""
-    return str(value)[:40].replace("$", r"\$")
+    """A label in what the picture's font can show; the table has the whole text."""
+    shown = "".join(c if ord(c) in _glyphs() else "\u25a1" for c in str(value)[:40])
+    return shown.replace("$", r"\$")  # no mathematics
+
+
+@lru_cache(maxsize=1)
+def _glyphs() -> frozenset[int]:
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())

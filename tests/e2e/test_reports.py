@@ -18,9 +18,9 @@ def pages(platform, finished):
         yield http
 
 
-def test_nobody_reads_them_without_a_login(pages):
+def test_nobody_reads_them_without_a_login(platform, pages):
     for path in ("/reports/", "/reports/dbt/index.html"):
-        assert httpx.get(f"{pages.base_url}{path.lstrip('/')}").status_code == 401
+        assert httpx.get(f"{platform.airflow_url}{path}").status_code == 401
 
 
 def test_there_are_those_of_gates_drift_and_dbt(pages):

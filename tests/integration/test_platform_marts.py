@@ -102,13 +102,16 @@ def seed_operations(conn: psycopg.Connection) -> None:
             ("staging", 1, "up_for_retry"), ("staging", 2, "success"), ("models", 3, "success"),
         )
     ])  # fmt: skip
-    result = {"gate": "raw_records", "details": {"rows": 50}, "checked_at": WALL}
+    result = {"gate": "raw_records", "details": {"rows": 50, "skipped": None}, "checked_at": WALL}
     insert(conn, "ops.gate_results", [
         {**result, "run_id": "r1", "expectation": "b", "severity": "block", "success": False,
          "unexpected_count": 7, "report_key": "r1.json"},
         {**result, "run_id": "r1", "expectation": "a", "severity": "warn", "success": False,
          "unexpected_count": 1, "report_key": "r1.json"},
         {**result, "run_id": "r2", "expectation": "b", "severity": "block", "success": True,
+         "checked_at": WALL + timedelta(hours=1), "report_key": "r2.json"},
+        {**result, "run_id": "r2", "expectation": "c", "severity": "warn", "success": True,
+         "details": {"rows": 50, "skipped": "no history"},
          "checked_at": WALL + timedelta(hours=1), "report_key": "r2.json"},
     ])  # fmt: skip
     insert(conn, "ops.quota_ledger", [
@@ -314,6 +317,7 @@ def test_gates_are_counted_by_day(lake, built):
     (row,) = mart(lake, "mart_data_quality", "1")
     columns = ("gate_runs", "blocked_runs", "expectations_passed", "failed_expectations")
     assert pick(row, *columns) == (2, 1, 1, ["a", "b"])
+    assert pick(row, "expectations_checked", "expectations_skipped") == (3, 1)
     assert pick(row, "rows_checked", "unexpected_rows") == (100, 8)
     assert pick(row, "is_last_run_blocked", "last_report_key") == (False, "r2.json")
 

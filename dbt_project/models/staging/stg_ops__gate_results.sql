@@ -26,7 +26,7 @@ renamed as (
 
         -- booleans
         success as is_success,
-        coalesce(details ? 'skipped', false) as is_skipped,
+        details ->> 'skipped' is not null as is_skipped,
 
         -- times
         (details ->> 'as_of')::timestamptz as data_as_of,

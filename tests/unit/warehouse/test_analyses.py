@@ -36,6 +36,13 @@ def test_an_answer_is_words_a_picture_and_a_table(chart):
     assert "select 1 &lt; 2" in page
 
 
+def test_what_is_unknown_and_what_the_font_cannot_show_are_no_failure(recwarn):
+    rows = [{"label": "\u0905\u092c", "growth": None, "day": date(2026, 3, 1)}]
+    page = render(analysis(Chart("bar", "growth", "label")), rows)
+    assert "\u0905\u092c grew unknown times." in page
+    assert not recwarn.list
+
+
 def test_without_rows_it_says_so():
     page = render(analysis(Chart("bar", "growth", "label")), [])
     assert "nothing that answers this yet" in page
