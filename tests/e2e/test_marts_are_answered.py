@@ -17,7 +17,7 @@ _TIMES = {"$__timeFrom()": "'2000-01-01'", "$__timeTo()": "'2100-01-01'"}
 _MAY_BE_EMPTY = {"Blocked gates"}
 
 
-def test_most_questions_have_an_answer_and_the_page_is_a_report(finished, platform):
+def test_most_questions_have_an_answer_and_the_page_is_a_report(finished_again, platform):
     with connect(platform.require("analyst_database_url")) as conn:
         rows = {each.title: len(ask(conn, each)) for each in read_analyses()}
     assert sum(count > 0 for count in rows.values()) >= 10, rows
@@ -28,7 +28,7 @@ def test_most_questions_have_an_answer_and_the_page_is_a_report(finished, platfo
 
 
 @pytest.mark.parametrize("panel", _DASHBOARD["panels"], ids=lambda panel: panel["title"])
-def test_panel_shows_something(finished, platform, panel):
+def test_panel_shows_something(finished_again, platform, panel):
     query = panel["targets"][0]["rawSql"]
     for macro, value in _TIMES.items():
         query = query.replace(macro, value)
