@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ml.cli.console import JsonFlag, errors, output, print_json
+
+if TYPE_CHECKING:
+    from ml.sources.base import Source
+    from ml.storage.replay import Replayed
 
 SourceOption = Annotated[str, typer.Option("--source", help="Id of a source; see `sources`.")]
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
@@ -120,21 +124,25 @@ def replay_missing(
     Example: ytempire replay missing
     """
     from ml.sources.catalog import all_sources, get_source
-    from ml.storage.landing import land_missing
     from ml.storage.replay import Replayed
 
     total = Replayed()
     with _bar(as_json) as bar:
         for each in [get_source(source)] if source else all_sources():
-            task = bar.add_task(f"{each.id}: intervals", total=None, visible=False)
-            for result in land_missing(
-                each,
-                lambda done, count, task=task: bar.update(  # type: ignore[misc]
-                    task, completed=done, total=count, visible=True
-                ),
-            ):
-                total += Replayed(result.pages, result.rows, result.rejected)
+            total += _land_missing(each, bar)
     _report(total, as_json)
+
+
+def _land_missing(source: Source, bar: Progress) -> Replayed:
+    from ml.storage.landing import land_missing
+    from ml.storage.replay import Replayed
+
+    task = bar.add_task(f"{source.id}: intervals", total=None, visible=False)
+    landed = land_missing(
+        source,
+        lambda done, count: bar.update(task, completed=done, total=count, visible=True),
+    )
+    return sum((Replayed(each.pages, each.rows, each.rejected) for each in landed), Replayed())
 
 
 def replay_dead_letters(source: SourceOption, as_json: JsonFlag = False) -> None:

@@ -18,6 +18,7 @@ is judged is every day that the rows in question lie on.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from string import Template
@@ -138,7 +139,7 @@ $verdicts"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Comparison:
+class _Comparison(ABC):
     """What the types have in common.
 
     Attributes:
@@ -157,9 +158,9 @@ class _Comparison:
     where: str = "true"
     extend: str = ""
 
+    @abstractmethod
     def query(self, table: str, *, whole: bool) -> str:
         """The SQL; `{batch}` and `$as_of` are left to be filled in."""
-        raise NotImplementedError
 
     def _fill(
         self, template: str, table: str, whole: bool, shown: Mapping[str, str], **values: Any

@@ -14,6 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -54,6 +55,8 @@ _QUOTA_REASONS = frozenset(
     {"quotaExceeded", "dailyLimitExceeded", "daily_quota_limit_exceeded"}  # Google, TikTok
 )
 _RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+# X: the headers of this 429 tell of another limit, which is not used up.
+_BUSY_REASONS = frozenset({"TooManyConnections"})
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "keyInvalid", "keyExpired", "accessNotConfigured"})
 
 
@@ -232,6 +235,39 @@ class HttpClient:
         )
         return self._send(request, "json", cost, MAX_BYTES)
 
+    def open(
+        self,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        *,
+        timeout: httpx.Timeout = _TIMEOUT,
+    ) -> tuple[str, httpx.Response]:
+        """Get an answer of which the head alone has been read, for its body may have no end.
+
+        One attempt: whoever listens asks again anyway. The caller closes the response.
+
+        Args:
+            path: below the base URL.
+            params: query parameters.
+            timeout: of the silence between two pieces, too.
+
+        Returns:
+            The request, method and URL with the secrets removed, and the response.
+
+        Raises:
+            ProviderError: if the provider fails.
+            SourceUnavailableError: if it refuses the credentials or the request.
+        """
+        sent = self._client.build_request("GET", self._url(path, params), timeout=timeout)
+        request = self.redact(f"{sent.method} {sent.url}")
+        with self._failures(request):
+            response = self._client.send(sent, stream=True)
+            if response.status_code == 200:
+                return request, response
+            with closing(response):
+                body = b"".join(_limited(response, MAX_BYTES))
+        return self._refuse(response, body, request)
+
     def _url(self, path: str, params: Mapping[str, str | int] | None) -> httpx.URL:
         url = f"{self._base_url}/{path.lstrip('/')}" if path else self._base_url
         query = {**(params or {}), **self._credentials.query}
@@ -284,24 +320,16 @@ class HttpClient:
 
     def _send_once(self, sent: httpx.Request, expect: Expect, max_bytes: int) -> Fetched:
         request = self.redact(f"{sent.method} {sent.url}")
-        try:
-            # What is posted may be a secret, and a redirect would carry it to another host.
-            follow = False if sent.method == "POST" else httpx.USE_CLIENT_DEFAULT
-            response = self._client.send(sent, stream=True, follow_redirects=follow)
-            try:
-                body = b"".join(_limited(response, max_bytes))
-            finally:
-                response.close()
-        except httpx.HTTPError as error:
-            # `from None`: what httpx raises holds the request, with its credentials.
-            detail = self.redact(str(error)) or "no detail"
-            raise ProviderError(
-                f"{self.source}: {type(error).__name__} ({detail}) on {request}; "
-                "retry later or check the network"
-            ) from None
-        if response.status_code not in (200, 304):
+        # What is posted may be a secret, and a redirect would carry it to another host.
+        follow = False if sent.method == "POST" else httpx.USE_CLIENT_DEFAULT
+        with (
+            self._failures(request),
+            closing(self._client.send(sent, stream=True, follow_redirects=follow)) as response,
+        ):
+            body = b"".join(_limited(response, max_bytes))
+        if response.status_code not in (200, 201, 304):
             self._refuse(response, body, request)
-        if response.status_code == 200 and not is_whole(body, expect):
+        if response.status_code != 304 and not is_whole(body, expect):
             raise ProviderError(
                 f"{self.source}: truncated or no {expect} ({len(body)} bytes) on {request};"
                 " retry later"
@@ -319,6 +347,19 @@ class HttpClient:
             headers={name.lower(): value for name, value in response.headers.items()},
         )
 
+    @contextmanager
+    def _failures(self, request: str) -> Iterator[None]:
+        """Turn a failure of the connection into one of the provider."""
+        try:
+            yield
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            # `from None`: what httpx raises holds the request, with its credentials.
+            detail = self.redact(str(error)) or "no detail"
+            raise ProviderError(
+                f"{self.source}: {type(error).__name__} ({detail}) on {request}; "
+                "retry later or check the network"
+            ) from None
+
     def _refuse(self, response: httpx.Response, body: bytes, request: str) -> NoReturn:
         """Raise what an error status means."""
         status, reasons = response.status_code, _reasons(body)
@@ -326,6 +367,8 @@ class HttpClient:
         what = self.redact(what)
         if reasons & _QUOTA_REASONS:
             raise QuotaExceededError(f"{what}; wait for the quota to reset or ask for a higher one")
+        if reasons & _BUSY_REASONS:
+            raise ProviderError(f"{what}; another connection is open, this one has to wait")
         wait = _retry_after(response.headers)
         if status == 429 and _PER_DAY.search(body):
             raise QuotaExceededError(f"{what}; wait for the quota to reset or ask for a higher one")
@@ -418,9 +461,12 @@ class _Pace:
 
 
 def _reasons(body: bytes) -> set[str]:
-    """Machine-readable reasons in an error body of Google's or TikTok's shape, else none."""
+    """Machine-readable reasons in an error body of Google's, TikTok's or X's shape, else none."""
     try:
-        error: Any = json.loads(body)["error"]
+        document: Any = json.loads(body)
+        if "connection_issue" in document:
+            return {str(document["connection_issue"])}
+        error = document["error"]
         entries = [*error.get("errors", []), *error.get("details", [])]
         code = {error["code"]} if isinstance(error.get("code"), str) else set()
         return code | {str(entry["reason"]) for entry in entries if "reason" in entry}

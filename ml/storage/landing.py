@@ -126,8 +126,9 @@ def land_family(
     for source in family(name, settings):
         for interval in intervals:
             try:
-                step = preview if dry_run else land
-                results.append(step(source, interval, run_id=run_id))
+                results.append(
+                    preview(source, interval) if dry_run else land(source, interval, run_id=run_id)
+                )
             except NotFoundError as error:
                 # A feed that has moved must not stop fifty others.
                 log.warning("%s", error)
@@ -250,7 +251,7 @@ def _record(conn: psycopg.Connection, source: Source, result: LandingResult, run
     )
 
 
-def preview(source: Source, interval: Interval, *, run_id: str) -> LandingResult:  # noqa: ARG001
+def preview(source: Source, interval: Interval) -> LandingResult:
     """Fetch and parse an interval and keep nothing but what it cost."""
     if reason := _cannot_ask(source, interval):
         return LandingResult(source.id, interval, "empty", reason)

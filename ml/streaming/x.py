@@ -24,12 +24,12 @@ from ml.settings import Settings
 from ml.sources import fields
 from ml.sources.access import local_breaker
 from ml.sources.base import NOWHERE, Page
-from ml.sources.http import Credentials
+from ml.sources.http import Credentials, Fetched, HttpClient
 from ml.sources.quota import MemoryMeter
 from ml.sources.x_posts import FIELDS, XPostsSource
 from ml.streaming.base import Look
 from ml.streaming.tables import QUERIES
-from ml.streaming.x_connection import Client, Connection
+from ml.streaming.x_connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class XPosts:
         self._heard: datetime | None = None
         self._has_backfill = True
         token = settings.require_credential("x_bearer_token")
-        self._http = Client(
+        self._http = HttpClient(
             self.source.id,
             self.source.spec.base_url,
             settings,
@@ -119,14 +119,14 @@ class XPosts:
         return Connection(self._http, _STREAM, params)
 
 
-def sync_rules(http: Client, queries: tuple[str, ...]) -> None:
+def sync_rules(http: HttpClient, queries: tuple[str, ...]) -> None:
     """Make a rule of each query, its tag the query itself, and remove those of earlier queries.
 
     Raises:
         ProviderError: if X fails.
         SourceUnavailableError: if it takes none of the queries.
     """
-    listed = _document(http.ask("GET", _RULES))
+    listed = _document(http.get(_RULES))
     ours = {
         str(rule["value"]): str(rule["id"])
         for rule in listed.get("data", [])
@@ -135,10 +135,10 @@ def sync_rules(http: Client, queries: tuple[str, ...]) -> None:
     old = [number for value, number in ours.items() if value not in queries]
     new = [{"value": query, "tag": query} for query in queries if query not in ours]
     if old:
-        http.ask("POST", _RULES, {"delete": {"ids": old}})
+        http.post(_RULES, content={"delete": {"ids": old}})
     if not new:
         return
-    answer = _document(http.ask("POST", _RULES, {"add": new}))
+    answer = _document(http.post(_RULES, content={"add": new}))
     refused = {
         str(error.get("value")): str(error.get("details") or error.get("title"))
         for error in answer.get("errors", [])
@@ -150,8 +150,8 @@ def sync_rules(http: Client, queries: tuple[str, ...]) -> None:
         raise SourceUnavailableError("X takes none of the queries; change X_QUERIES")
 
 
-def _document(body: bytes) -> Mapping[str, Any]:
+def _document(answer: Fetched) -> Mapping[str, Any]:
     try:
-        return fields.mapping(fields.document(body), "the answer")
+        return fields.mapping(fields.document(answer.body), "the answer")
     except RecordError as error:
         raise ProviderError(f"X: {error.reason}; retry later") from error

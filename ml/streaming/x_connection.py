@@ -1,8 +1,4 @@
-"""The connection of X's filtered stream, and the client that makes it.
-
-A thread reads the response, which has no end. An `HttpClient` reads whole answers: this one adds
-what is needed to read part of one.
-"""
+"""The connection of X's filtered stream: a thread reads the response, which has no end."""
 
 from __future__ import annotations
 
@@ -11,9 +7,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 
@@ -25,60 +20,6 @@ from ml.sources.http import HttpClient
 _TIMEOUT = httpx.Timeout(25.0, connect=5.0)
 _LONGEST_LINE = 1_000_000
 _BUFFERED = 5000  # lines; whoever is slower than X is cut off by X
-
-
-class Client(HttpClient):
-    """A client that can listen; it tries once, because whoever listens tries again anyway."""
-
-    def ask(self, method: str, path: str, content: Any = None) -> bytes:
-        """The body of an answer.
-
-        Raises:
-            ProviderError: if X fails.
-            SourceUnavailableError: if it refuses the request.
-        """
-        response = self.open(method, path, content=content)
-        with self._failures(response.request), closing(response):
-            return response.read()
-
-    def open(
-        self, method: str, path: str, params: Mapping[str, str] | None = None, content: Any = None
-    ) -> httpx.Response:
-        """An answer of which the head alone has been read: its body may have no end.
-
-        Raises:
-            ProviderError: if X fails.
-            SourceUnavailableError: if it refuses the request.
-        """
-        sent = self._client.build_request(
-            method, self._url(path, params), json=content, timeout=_TIMEOUT
-        )
-        with self._failures(sent):
-            response = self._client.send(sent, stream=True)
-            if response.status_code in (200, 201):
-                return response
-            with closing(response):
-                body = response.read()
-        request = self.named(sent)
-        if response.status_code == 429 and b"TooManyConnections" in body:
-            # Its headers tell of another limit, which is not used up.
-            raise ProviderError(f"{self.source}: another connection is open; {request} has to wait")
-        return self._refuse(response, body, request)
-
-    def named(self, sent: httpx.Request) -> str:
-        """A request without its secrets."""
-        return self.redact(f"{sent.method} {sent.url}")
-
-    @contextmanager
-    def _failures(self, sent: httpx.Request) -> Iterator[None]:
-        try:
-            yield
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            what = f"{type(error).__name__} ({self.redact(str(error)) or 'no detail'})"
-            # `from None`: what httpx raises holds the request, with its credentials.
-            raise ProviderError(
-                f"{self.source}: {what} on {self.named(sent)}; retry later"
-            ) from None
 
 
 class Connection:
@@ -94,9 +35,8 @@ class Connection:
         heard: when anything has come last, be it a blank line.
     """
 
-    def __init__(self, http: Client, path: str, params: Mapping[str, str]) -> None:
-        self._response = http.open("GET", path, params)
-        self.request = http.named(self._response.request)
+    def __init__(self, http: HttpClient, path: str, params: Mapping[str, str]) -> None:
+        self.request, self._response = http.open(path, params, timeout=_TIMEOUT)
         self.heard = datetime.now(UTC)
         self._reason = "X has ended the connection"
         self._lines: queue.Queue[bytes | None] = queue.Queue(_BUFFERED)

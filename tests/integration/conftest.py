@@ -1,4 +1,4 @@
-"""For the tests of streams: a world whose clock the tests move, and a database of their own."""
+"""A database of a module's own, and a world whose clock the tests move."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def world(stack: Settings) -> Iterator[LiveWorld]:
 
 
 @pytest.fixture(scope="module")
-def database(stack: Settings) -> Iterator[str]:
-    """URL of a database of its own, migrated."""
+def own_database(stack: Settings, request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings of a migrated database of the module's own; `get_settings` reads them as well."""
     secrets = json.loads((stack.state_dir / "secrets.json").read_text())
     url = make_url(stack.require("database_url"))
     admin = url.set(username="postgres_admin", password=secrets["postgres_admin"])
-    name = "streaming_test"
+    name = request.module.__name__.rpartition(".")[2]
 
     def run_as_admin(where: str, *statements: str) -> None:
         target = admin.set(database=where).render_as_string(hide_password=False)
@@ -76,11 +76,16 @@ def database(stack: Settings) -> Iterator[str]:
     drop = f"drop database if exists {name} with (force)"
     run_as_admin("postgres", drop, f"create database {name} owner {url.username}")
     run_as_admin(name, "create extension vector")
-    os.environ["DATABASE_URL"] = url.set(database=name).render_as_string(hide_password=False)
+    analyst = make_url(stack.require("analyst_database_url")).set(database=name)
+    own = {
+        "database_url": url.set(database=name).render_as_string(hide_password=False),
+        "analyst_database_url": analyst.render_as_string(hide_password=False),
+    }
+    os.environ["DATABASE_URL"] = own["database_url"]
     get_settings.cache_clear()
     try:
         migrate.upgrade()
-        yield os.environ["DATABASE_URL"]
+        yield stack.model_copy(update=own)
     finally:
         del os.environ["DATABASE_URL"]
         get_settings.cache_clear()
@@ -88,5 +93,5 @@ def database(stack: Settings) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def settings(stack: Settings, world: LiveWorld, database: str) -> Settings:
-    return stack.model_copy(update={"database_url": database, "world_url": world.url})
+def settings(own_database: Settings, world: LiveWorld) -> Settings:
+    return own_database.model_copy(update={"world_url": world.url})

@@ -6,8 +6,6 @@ stops the run or only warns.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd  # noqa: TID253 - the frame is what is tested
 import pytest
-from sqlalchemy.engine import make_url
 
 from ml.exceptions import GateError
 from ml.gates import check_build, check_imported, check_landed, load_suite, run_gate
@@ -24,7 +21,6 @@ from ml.gates.runner import check
 from ml.settings import Settings, get_settings
 from ml.sources.base import Interval
 from ml.sources.catalog import get_source
-from ml.storage import migrate
 from ml.storage.bronze import StoredPage
 from ml.storage.landing import import_archive, load_pages
 from ml.storage.objects import ObjectStore
@@ -228,33 +224,11 @@ def restore() -> None:
 
 
 @pytest.fixture(scope="module")
-def good(stack: Settings) -> Iterator[Settings]:
+def good(own_database: Settings) -> Settings:
     """Settings of a database of its own on the shared server, with good rows only."""
-    secrets = json.loads((stack.state_dir / "secrets.json").read_text())
-    url = make_url(stack.require("database_url"))
-    admin = url.set(username="postgres_admin", password=secrets["postgres_admin"])
-    name = "gates_test"
-
-    def run_as_admin(database: str, *statements: str) -> None:
-        target = admin.set(database=database).render_as_string(hide_password=False)
-        with connect(target, autocommit=True) as conn:
-            for statement in statements:
-                conn.execute(statement.encode())
-
-    drop = f"drop database if exists {name} with (force)"
-    run_as_admin("postgres", drop, f"create database {name} owner {url.username}")
-    run_as_admin(name, "create extension vector")
-    os.environ["DATABASE_URL"] = url.set(database=name).render_as_string(hide_password=False)
-    get_settings.cache_clear()
-    try:
-        migrate.upgrade()
-        settings = get_settings()
-        seed(settings)
-        yield settings
-    finally:
-        del os.environ["DATABASE_URL"]
-        get_settings.cache_clear()
-        run_as_admin("postgres", drop)
+    settings = get_settings()
+    seed(settings)
+    return settings
 
 
 @pytest.fixture

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy.engine import make_url
 
 from ml import warehouse
-from ml.settings import Settings, get_settings
-from ml.storage import migrate
+from ml.settings import Settings
 from ml.storage.postgres import connect, copy_rows
 
 START = datetime(2026, 3, 1, 5, tzinfo=UTC)
@@ -129,57 +125,30 @@ class Builds:
 
 
 @pytest.fixture(scope="module")
-def lake(stack: Settings) -> Iterator[Settings]:
-    """Settings of a migrated database of its own on the shared server."""
-    secrets = json.loads((stack.state_dir / "secrets.json").read_text())
-    url = make_url(stack.require("database_url"))
-    admin = url.set(username="postgres_admin", password=secrets["postgres_admin"])
-    name = "incremental_test"
-
-    def run_as_admin(database: str, *statements: str) -> None:
-        target = admin.set(database=database).render_as_string(hide_password=False)
-        with connect(target, autocommit=True) as conn:
-            for statement in statements:
-                conn.execute(statement.encode())
-
-    drop = f"drop database if exists {name} with (force)"
-    run_as_admin("postgres", drop, f"create database {name} owner {url.username}")
-    run_as_admin(name, "create extension vector")
-    os.environ["DATABASE_URL"] = url.set(database=name).render_as_string(hide_password=False)
-    get_settings.cache_clear()
-    try:
-        migrate.upgrade()
-        yield stack.model_copy(update={"database_url": os.environ["DATABASE_URL"]})
-    finally:
-        del os.environ["DATABASE_URL"]
-        get_settings.cache_clear()
-        run_as_admin("postgres", drop)
-
-
-@pytest.fixture(scope="module")
-def builds(lake: Settings) -> Builds:
+def builds(own_database: Settings) -> Builds:
     """Two builds with late rows in between, a full one of the same moment, one of the past."""
     channels = {}
 
     def build(name: str, as_of: datetime) -> dict[str, list[tuple]]:
-        warehouse.run_dbt(COMMAND, as_of=as_of, settings=lake)
+        warehouse.run_dbt(COMMAND, as_of=as_of, settings=own_database)
         channels[name] = fetch(
-            lake, "select version, title, valid_from, is_current from marts_build.dim_channel"
-            " where channel_key = 'channel3' order by version"
-        )  # fmt: skip
-        return contents(lake)
+            own_database,
+            "select version, title, valid_from, is_current from marts_build.dim_channel"
+            " where channel_key = 'channel3' order by version",
+        )
+        return contents(own_database)
 
-    load(lake, seed())
+    load(own_database, seed())
     first = build("first", FIRST)
-    load(lake, later())
+    load(own_database, later())
     incremental = build("incremental", SECOND)
     kept = {
         table: fetch(
-            lake, f"select count(*) from intermediate.{table} where built_as_of = %s", FIRST
+            own_database, f"select count(*) from intermediate.{table} where built_as_of = %s", FIRST
         )[0][0]
         for table in TABLES
     }
-    with connect(lake.database_url) as conn:
+    with connect(own_database.database_url) as conn:
         for table in TABLES:
             conn.execute(f"drop table intermediate.{table} cascade".encode())
     full = build("full", SECOND)
@@ -226,8 +195,8 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_build_of_the_past_forgets_what_was_not_known_then(lake, builds, table):
-    with connect(lake.database_url) as conn:
+def test_a_build_of_the_past_forgets_what_was_not_known_then(own_database, builds, table):
+    with connect(own_database.database_url) as conn:
         (known,) = conn.execute(KNOWN[table].encode(), {"now": FIRST}).fetchone()
     assert len(builds.again[table]) == known
     latest = max(row["available_at"] for (row,) in builds.again[table])
@@ -245,9 +214,9 @@ def test_the_history_of_a_channel_is_the_same_however_it_was_built(builds):
     }
 
 
-def test_the_snapshot_keeps_each_version_at_the_time_of_the_data(lake, builds):
+def test_the_snapshot_keeps_each_version_at_the_time_of_the_data(own_database, builds):
     rows = fetch(
-        lake, "select title, dbt_valid_from, dbt_valid_to from snapshots.channel_states"
+        own_database, "select title, dbt_valid_from, dbt_valid_to from snapshots.channel_states"
         " where channel_key = 'channel3' order by dbt_valid_from"
     )  # fmt: skip
     old, new = START + timedelta(seconds=3), START + timedelta(days=21, seconds=3)

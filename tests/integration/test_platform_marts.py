@@ -198,12 +198,6 @@ def seed_content(conn: psycopg.Connection) -> None:
     ])  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def lake(stack: Settings, database: str) -> Settings:
-    """Settings of an empty, migrated database of its own."""
-    return stack.model_copy(update={"database_url": database})
-
-
 def fetch(settings: Settings, query: str) -> list[dict]:
     with (
         connect(settings.require("database_url")) as conn,
@@ -217,7 +211,7 @@ def mart(settings: Settings, name: str, order: str) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def built(lake: Settings) -> warehouse.DbtSummary:
+def built(own_database: Settings) -> warehouse.DbtSummary:
     """The marts on the seeded rows, after they were built with none; their tests pass on both.
 
     Unit tests, and tests of what is below the marts, run with the whole project elsewhere.
@@ -226,19 +220,19 @@ def built(lake: Settings) -> warehouse.DbtSummary:
     select = [f"+{name}" for name in MARTS]
     # Twice the same command, so that the second need not parse the project again.
     command = ["build", "--select", *select, "--exclude", "test_type:unit", *below]
-    warehouse.run_dbt(command, as_of=AS_OF, settings=lake)
-    assert [mart(lake, name, "1") for name in MARTS] == [[]] * len(MARTS)
-    with connect(lake.require("database_url")) as conn:
+    warehouse.run_dbt(command, as_of=AS_OF, settings=own_database)
+    assert [mart(own_database, name, "1") for name in MARTS] == [[]] * len(MARTS)
+    with connect(own_database.require("database_url")) as conn:
         seed(conn)
-    return warehouse.run_dbt(command, as_of=AS_OF, settings=lake)
+    return warehouse.run_dbt(command, as_of=AS_OF, settings=own_database)
 
 
 def pick(row: dict, *names: str) -> tuple:
     return tuple(row[name] for name in names)
 
 
-def test_sources_are_known_by_rows_landings_and_checks(lake, built):
-    rows = {row["source_id"]: row for row in mart(lake, "dim_source", "source_id")}
+def test_sources_are_known_by_rows_landings_and_checks(own_database, built):
+    rows = {row["source_id"]: row for row in mart(own_database, "dim_source", "source_id")}
     assert set(rows) == {
         "feed_x", "gdelt", "hackernews", "reddit", "youtube", "youtube_analytics"
     }  # fmt: skip
@@ -254,14 +248,14 @@ def test_sources_are_known_by_rows_landings_and_checks(lake, built):
     assert pick(rows["youtube"], "kinds", "row_count", "is_synthetic") == (["video"], 10, True)
 
 
-def test_dates_span_data_and_work(lake, built):
-    found = [row["date_day"] for row in mart(lake, "dim_date", "date_day")]
+def test_dates_span_data_and_work(own_database, built):
+    found = [row["date_day"] for row in mart(own_database, "dim_date", "date_day")]
     assert (found[0], found[-1]) == (date(2026, 3, 1), WALL.date())
     assert len(found) == (WALL.date() - date(2026, 3, 1)).days + 1
 
 
-def test_scores_meet_their_outcomes(lake, built):
-    rows = mart(lake, "fct_trend_scores", "entity_id")
+def test_scores_meet_their_outcomes(own_database, built):
+    rows = mart(own_database, "fct_trend_scores", "entity_id")
     columns = ("entity_id", "score", "is_forecast_rising", "is_actual_rising", "is_correct")
     assert [pick(row, *columns) for row in rows] == [
         ("leaves", 0.25, False, None, None),
@@ -273,8 +267,8 @@ def test_scores_meet_their_outcomes(lake, built):
     assert rises["outcome_known_at"] == datetime(2026, 3, 4, 5, tzinfo=UTC)
 
 
-def test_model_versions_show_what_they_promised_and_what_they_kept(lake, built):
-    policy, trend = mart(lake, "mart_model_performance", "model_name")
+def test_model_versions_show_what_they_promised_and_what_they_kept(own_database, built):
+    policy, trend = mart(own_database, "mart_model_performance", "model_name")
     assert pick(policy, "test_accuracy", "predictions", "realised_auc") == (0.5, 0, None)
     promised = ("test_auc", "test_rows", "best_baseline", "best_baseline_auc", "champion_auc")
     assert pick(trend, *promised) == (0.9, 40, "logistic_regression", 0.85, 0.95)
@@ -284,8 +278,8 @@ def test_model_versions_show_what_they_promised_and_what_they_kept(lake, built):
     assert pick(trend, "drift_verdict", "drift_share") == ("drift", 0.25)
 
 
-def test_the_funnel_narrows(lake, built):
-    (row,) = mart(lake, "mart_content_funnel", "1")
+def test_the_funnel_narrows(own_database, built):
+    (row,) = mart(own_database, "mart_content_funnel", "1")
     assert pick(row, "channel_id", "planned_date") == ("tech", date(2026, 3, 5))
     steps = ("scheduled", "generated", "gated", "published", "performed", "held", "failed", "open")
     assert pick(row, *(f"videos_{step}" for step in steps)) == (4, 3, 2, 1, 1, 1, 1, 1)
@@ -295,8 +289,8 @@ def test_the_funnel_narrows(lake, built):
     assert row["median_hours_to_finish"] == 2
 
 
-def test_costs_stand_by_stage_and_provider(lake, built):
-    rows = mart(lake, "mart_video_cost", "stage, provider")
+def test_costs_stand_by_stage_and_provider(own_database, built):
+    rows = mart(own_database, "mart_video_cost", "stage, provider")
     columns = ("stage", "provider", "cost_usd", "seconds", "tokens", "cost_share")
     assert [pick(row, *columns) for row in rows] == [
         ("script", "local", Decimal(0), 7.5, None, 0),
@@ -305,16 +299,16 @@ def test_costs_stand_by_stage_and_provider(lake, built):
     ]
 
 
-def test_quota_headroom_is_in_days(lake, built):
-    (row,) = mart(lake, "mart_quota_headroom", "1")
+def test_quota_headroom_is_in_days(own_database, built):
+    (row,) = mart(own_database, "mart_quota_headroom", "1")
     assert pick(row, "provider", "pool", "used", "units_left") == ("youtube", "search", 70, 30)
     assert pick(row, "mean_daily_use_7d", "days_left") == (40, 0.75)
     # 60 units to go at 10 more a day.
     assert row["days_until_limit"] == pytest.approx(6)
 
 
-def test_gates_are_counted_by_day(lake, built):
-    (row,) = mart(lake, "mart_data_quality", "1")
+def test_gates_are_counted_by_day(own_database, built):
+    (row,) = mart(own_database, "mart_data_quality", "1")
     columns = ("gate_runs", "blocked_runs", "expectations_passed", "failed_expectations")
     assert pick(row, *columns) == (2, 1, 1, ["a", "b"])
     assert pick(row, "expectations_checked", "expectations_skipped") == (3, 1)
@@ -322,15 +316,15 @@ def test_gates_are_counted_by_day(lake, built):
     assert pick(row, "is_last_run_blocked", "last_report_key") == (False, "r2.json")
 
 
-def test_runs_and_retries_are_counted_by_day(lake, built):
-    (row,) = mart(lake, "mart_pipeline_health", "1")
+def test_runs_and_retries_are_counted_by_day(own_database, built):
+    (row,) = mart(own_database, "mart_pipeline_health", "1")
     assert pick(row, "runs", "successes", "failures", "unfinished") == (4, 2, 1, 1)
     assert pick(row, "duration_p50_s", "duration_p95_s", "queued_p50_s") == (30, 561, 5)
     # `models` was killed twice before its third try, which is the only one that ended.
     assert pick(row, "tasks", "task_tries", "failed_tries", "retries") == (2, 3, 1, 3)
 
 
-def test_every_metric_can_be_computed_from_the_marts(lake, built):
+def test_every_metric_can_be_computed_from_the_marts(own_database, built):
     """The semantic layer's expressions are real columns of the tables that dbt has built."""
     manifest = json.loads((built.target_path / "semantic_manifest.json").read_text())
     checked = 0
@@ -340,7 +334,7 @@ def test_every_metric_can_be_computed_from_the_marts(lake, built):
             continue
         parts = [*model["measures"], *model["dimensions"], *model["entities"]]
         columns = ", ".join(part["expr"] or part["name"] for part in parts)
-        fetch(lake, f"select {columns} from marts_build.{name}")
+        fetch(own_database, f"select {columns} from marts_build.{name}")
         checked += 1
     assert checked == 5
     assert {metric["name"] for metric in manifest["metrics"]} > {"pass_rate", "dag_failure_rate"}

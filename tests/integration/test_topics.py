@@ -6,15 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy.engine import make_url
 
 from ml import warehouse
-from ml.settings import Settings, get_settings
-from ml.storage import migrate
+from ml.settings import Settings
 from ml.storage.postgres import connect, copy_rows
 from ml.topics import TopicCounts, assign_topics, current_topic
 
@@ -74,38 +71,11 @@ RECORDS = [
 
 
 @pytest.fixture(scope="module")
-def lake(stack: Settings, tmp_path_factory) -> Iterator[Settings]:
-    """Settings of a database of its own on the shared server, with staging views."""
-    secrets = json.loads((stack.state_dir / "secrets.json").read_text())
-    url = make_url(stack.require("database_url"))
-    admin = url.set(username="postgres_admin", password=secrets["postgres_admin"])
-    name = "topics_test"
-
-    def run_as_admin(database: str, *statements: str) -> None:
-        target = admin.set(database=database).render_as_string(hide_password=False)
-        with connect(target, autocommit=True) as conn:
-            for statement in statements:
-                conn.execute(statement.encode())
-
-    drop = f"drop database if exists {name} with (force)"
-    run_as_admin("postgres", drop, f"create database {name} owner {url.username}")
-    run_as_admin(name, "create extension vector")
-    os.environ["DATABASE_URL"] = url.set(database=name).render_as_string(hide_password=False)
-    data_dir = tmp_path_factory.mktemp("archives")
-    settings = stack.model_copy(
-        update={"database_url": os.environ["DATABASE_URL"], "data_dir": data_dir}
-    )
-    get_settings.cache_clear()
-    try:
-        migrate.upgrade()
-        warehouse.run_dbt(
-            ["run", "--select", "path:models/staging"], as_of=START, settings=settings
-        )
-        yield settings
-    finally:
-        del os.environ["DATABASE_URL"]
-        get_settings.cache_clear()
-        run_as_admin("postgres", drop)
+def lake(own_database: Settings, tmp_path_factory) -> Settings:
+    """Settings of a database with staging views."""
+    settings = own_database.model_copy(update={"data_dir": tmp_path_factory.mktemp("archives")})
+    warehouse.run_dbt(["run", "--select", "path:models/staging"], as_of=START, settings=settings)
+    return settings
 
 
 @pytest.fixture
