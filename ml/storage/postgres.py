@@ -122,6 +122,8 @@ class Merge:
         prefer: SQL order that decides which one.
         newer_by: columns that say which of two rows of one key is the later observation: a row
             that is there is replaced only by one that is greater in them. Without them it stays.
+        first: a column that keeps the least `available_at` of all rows of a key; null while there
+            has been one only. Needs `newer_by`.
     """
 
     table: str
@@ -129,6 +131,7 @@ class Merge:
     same: tuple[LiteralString, ...]
     prefer: tuple[LiteralString, ...] = ()
     newer_by: tuple[str, ...] = ()
+    first: str | None = None
 
 
 def merge(
@@ -176,16 +179,26 @@ def merge(
 def _action(rule: Merge, names: Sequence[str]) -> sql.Composable:
     if not rule.newer_by:
         return sql.SQL("nothing")
-    changes: list[sql.Composable] = [
-        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
-        for name in names
-        if name not in rule.key
-    ]
-    changes.append(sql.SQL("ingested_at = now()"))
-    return sql.SQL("update set {} where ({}) > ({})").format(
-        sql.SQL(", ").join(changes),
+    newer = sql.SQL("({}) > ({})").format(
         sql.SQL(", ").join(sql.Identifier("excluded", name) for name in rule.newer_by),
         sql.SQL(", ").join(sql.Identifier("t", name) for name in rule.newer_by),
+    )
+    changed = [name for name in names if name not in rule.key]
+    replaced = sql.SQL("{0} = excluded.{0}")
+    if rule.first is None:
+        return sql.SQL("update set {}, ingested_at = now() where {}").format(
+            sql.SQL(", ").join(replaced.format(sql.Identifier(name)) for name in changed), newer
+        )
+    # An earlier sight that comes late changes nothing but since when the row is known.
+    chosen = sql.SQL("{0} = case when {1} then excluded.{0} else t.{0} end")
+    return sql.SQL(
+        "update set {changes}, ingested_at = now(),"
+        " {first} = least(t.{first}, t.available_at, excluded.available_at)"
+        " where {newer} or excluded.available_at < least(t.{first}, t.available_at)"
+    ).format(
+        changes=sql.SQL(", ").join(chosen.format(sql.Identifier(name), newer) for name in changed),
+        first=sql.Identifier(rule.first),
+        newer=newer,
     )
 
 

@@ -83,6 +83,7 @@ _RECORDS = RawTable(
         same=("kind", 'record_id collate "C"', "region", "event_at"),
         prefer=("available_at desc", "position"),
         newer_by=("available_at",),
+        first="first_available_at",
     ),
     archive_same=("kind", 'record_id collate "C"', "region", "event_at"),
 )

@@ -18,6 +18,22 @@ from ml.streaming.gate import Gated
 
 log = logging.getLogger(__name__)
 
+# What is loaded again may have been seen before, in pages that are not read again.
+_KEEP_FIRST_SIGHTS = """
+    create temporary table first_sights on commit drop as
+    select kind, record_id, region, event_at, first_available_at
+    from raw.records
+    where source = %s and bronze_key = any(%s) and first_available_at is not null
+"""
+_RESTORE_FIRST_SIGHTS = """
+    update raw.records as r
+    set first_available_at = least(r.first_available_at, kept.first_available_at)
+    from first_sights as kept
+    where r.source = %s
+        and (r.kind, r.record_id, r.region, r.event_at)
+        = (kept.kind, kept.record_id, kept.region, kept.event_at)
+"""
+
 OnProgress = Callable[[int, int], None]
 
 
@@ -92,6 +108,7 @@ def _reload(source: Source, pages: Sequence[StoredPage], *, forget: bool) -> Rep
     with postgres.transaction() as conn:
         raw.lock(conn, f"land|{source.id}")
         if forget:
+            conn.execute(_KEEP_FIRST_SIGHTS, (source.id, keys))
             for table in raw.TABLES:
                 name = sql.Identifier(*table.split("."))
                 conn.execute(
@@ -104,6 +121,8 @@ def _reload(source: Source, pages: Sequence[StoredPage], *, forget: bool) -> Rep
         # What a stream has landed has passed its gate, and does again.
         is_streamed = any(f"/run={STREAM_RUN}" in key for key in keys)
         loaded = load_pages(conn, Gated(source, conn) if is_streamed else source, pages)
+        if forget:
+            conn.execute(_RESTORE_FIRST_SIGHTS, (source.id,))
         mended = _mended(conn, before)
     return Replayed(loaded.pages, loaded.rows, loaded.rejected, mended)
 

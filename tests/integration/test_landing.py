@@ -163,6 +163,32 @@ def test_only_a_later_observation_replaces_a_row(stack):
     assert titles("feed-c") == ["evening 0", "evening 1"]
 
 
+def test_a_record_is_known_since_its_first_sight_in_whatever_order_it_comes(stack):
+    hours = {"a": (6, 12, 18), "b": (18, 6, 12), "c": (12, 18, 6)}
+    for name, order in hours.items():
+        for hour in order:
+            seen = Feed(f"feed-first-{name}", f"at {hour}", START + timedelta(hours=hour))
+            land(seen, DAY, run_id=str(hour))
+        assert titles(seen.id) == ["at 18 0", "at 18 1"]
+        assert known(seen.id) == [(START + timedelta(hours=18), START + timedelta(hours=6))]
+
+
+def test_a_replay_of_the_last_day_keeps_the_first_sights_of_the_day_before(stack):
+    land(Feed("feed-days", "first"), DAY, run_id="r")
+    later = Feed("feed-days", "second", START + timedelta(hours=30))
+    land(later, NEXT_DAY, run_id="r")
+    assert replay_bronze(later, NEXT_DAY.start, NEXT_DAY.end).pages == 2
+    assert titles("feed-days") == ["second 0", "second 1"]
+    assert known("feed-days") == [(START + timedelta(hours=30), START + timedelta(hours=1))]
+
+
+def known(source):
+    return many(
+        "select distinct available_at, first_available_at from raw.records"
+        f" where source = '{source}'"
+    )
+
+
 def test_a_provider_that_fails_half_way_leaves_no_row_and_is_fetched_anew(stack):
     feed = Feed("feed-d", fail_at=1)
     with pytest.raises(ProviderError):

@@ -2,7 +2,11 @@ with
 
 raw_records as (
 
-    select * from {{ source('raw', 'records') }}
+    select
+        *,
+        -- Facts that stay as they are: known since the first sight.
+        least(first_available_at, available_at) as known_at
+    from {{ source('raw', 'records') }}
     where source = 'hackernews' and kind = 'item'
 
 ),
@@ -12,7 +16,7 @@ deduplicated as (
     -- An archive and the live connector may both yield an item: the first sight of it counts.
     select distinct on (record_id) *
     from raw_records
-    order by record_id asc, event_at asc, available_at asc
+    order by record_id asc, event_at asc, known_at asc
 
 ),
 
@@ -33,7 +37,7 @@ renamed as (
 
         -- times
         event_at,
-        available_at,
+        known_at as available_at,
         ingested_at
 
     from deduplicated

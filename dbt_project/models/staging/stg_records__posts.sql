@@ -5,7 +5,10 @@ with
 
 raw_records as (
 
-    select * from {{ source('raw', 'records') }}
+    select
+        *,
+        least(first_available_at, available_at) as known_at
+    from {{ source('raw', 'records') }}
     -- A channel is somebody who posts.
     where kind <> 'channel' and source <> 'youtube_analytics'
 
@@ -65,12 +68,37 @@ renamed as (
         is_synthetic,
 
         -- times: entries of feeds that say no date stand at the epoch; they were seen when found
-        coalesce(nullif(event_at, 'epoch'::timestamptz), available_at) as event_at,
+        coalesce(nullif(event_at, 'epoch'::timestamptz), known_at) as event_at,
+        known_at,
         available_at,
         ingested_at
 
     from raw_records
 
+),
+
+timed as (
+
+    select
+        source,
+        kind,
+        content_id,
+        region,
+        title,
+        text,
+        creator,
+        language,
+        tags,
+        interest,
+        measure,
+        place,
+        is_synthetic,
+        event_at,
+        -- What was said is known since it was first seen, what was counted since it was counted.
+        case when interest is null then known_at else available_at end as available_at,
+        ingested_at
+    from renamed
+
 )
 
-select * from renamed
+select * from timed
