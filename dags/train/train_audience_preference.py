@@ -1,0 +1,64 @@
+"""Which topics suit which viewers.
+
+Trains `audience_preference` on the segments and topics of the marts: candidates from popularity to
+neural networks are compared on each segment's topics before the latest, the best one is measured
+on the latest against the plain methods and the champion, and registered in MLflow. It becomes
+champion only if it beats them all. Then the champion's topics of every segment go to
+`ml.model_predictions`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import dag, task
+from ytempire_airflow.assets import AUDIENCE_PREFERENCE, MARTS
+from ytempire_airflow.clock import resolve_as_of
+from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
+
+
+@dag(
+    schedule=[MARTS],
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    tags=["train", "mlflow", "predict"],
+    doc_md=__doc__,
+)
+def train_audience_preference():
+    @task(outlets=[AUDIENCE_PREFERENCE], **TRAINING_ARGS)
+    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
+        from datetime import datetime
+
+        from ml.audience.train import train_audience
+
+        release = train_audience(datetime.fromisoformat(now))
+        covered = {
+            "as_of": now,
+            "version": release.version,
+            "aliases": list(release.aliases),
+            "reason": release.reason,
+            "reused": release.reused,
+        }
+        context["outlet_events"][AUDIENCE_PREFERENCE].extra = covered
+        return covered
+
+    @task
+    def score(now: str) -> dict[str, Any]:
+        from dataclasses import asdict
+        from datetime import datetime
+
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from ml.audience.model import NAME
+        from ml.audience.predict import score_segments
+        from ml.registry import releases
+
+        if releases.champion(NAME) is None:
+            raise AirflowSkipException("no version has beaten the plain methods yet")
+        return asdict(score_segments(datetime.fromisoformat(now)))
+
+    now = resolve_as_of()
+    train_and_register(now) >> score(now)
+
+
+train_audience_preference()
