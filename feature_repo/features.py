@@ -15,8 +15,11 @@ from feature_repo.entities import OWNER, query, story, video
 from feature_repo.sources import (
     query_momentum_push,
     story_momentum_push,
+    video_dynamics_source,
     video_momentum_source,
     video_profile_source,
+    video_standing_source,
+    video_text_source,
 )
 
 
@@ -25,6 +28,20 @@ def _field(
 ) -> Field:
     tags = {"group": group, "unit": unit, "nullable": str(nullable).lower()}
     return Field(name=name, dtype=dtype, description=description, tags=tags)
+
+
+_TYPES = {"int": Int64, "real": Float64, "flag": Bool, "text": String}
+
+
+def _table(rows: str) -> list[Field]:
+    """Fields from lines `name | type | group | unit | description`; `?` means nullable."""
+    fields = []
+    for line in rows.strip().splitlines():
+        name, kind, group, unit, description = (cell.strip() for cell in line.split(" | "))
+        nullable = kind.endswith("?")
+        dtype = _TYPES[kind.removesuffix("?")]
+        fields.append(_field(name, dtype, group, unit, description, nullable=nullable))
+    return fields
 
 
 _MOMENTUM = [
@@ -142,6 +159,130 @@ _PROFILE = [
         nullable=True,
     ),
 ]
+
+_DYNAMICS = _table(
+    """
+days_observed | int | temporal | days | Days on which it was seen, this one included
+days_missed | int | temporal | days | Days since the first sight on which it was not seen
+first_log_views | real | engagement | ln views | Logarithm of the views at first sight
+growth_since_first | real | engagement | ln ratio | Views against those at first sight
+growth_per_day | real? | engagement | ln ratio/day | The same by the days since
+previous_log_growth_1d | real? | engagement | ln ratio | log_growth_1d of the observation before
+growth_change_1d | real? | engagement | ln ratio | How much faster than the day before
+log_views_gained | real? | engagement | ln views | Logarithm of the views gained by it
+recent_to_lifetime | real? | engagement | ln ratio | Views an hour, of the last step against all
+speed_change_1d | real? | engagement | ln ratio | Views an hour against the observation before
+speed_to_fastest | real? | engagement | ln ratio | Views an hour against the fastest so far
+power_exponent | real? | engagement | exponent | Power of the age that the views followed
+first_log_speed | real? | engagement | ln views/hour | Since publication, at first sight
+log_likes | real? | engagement | ln likes | Logarithm of the likes
+log_comments | real? | engagement | ln comments | Logarithm of the comments
+log_likes_per_comment | real? | engagement | ln ratio | Likes against comments
+likes_per_hour | real? | engagement | likes/hour | Since the observation before
+comments_per_hour | real? | engagement | comments/hour | Since the observation before
+like_lead_1d | real? | engagement | ln ratio | Growth of the likes over growth of the views
+comment_lead_1d | real? | engagement | ln ratio | Growth of the comments over growth of the views
+like_growth_change_1d | real? | engagement | ln ratio | Growth of the likes against the day before
+like_rate_change_1d | real? | engagement | ratio | like_rate against the observation before
+comment_rate_change_1d | real? | engagement | ratio | comment_rate against the observation before
+first_like_rate | real? | engagement | ratio | Likes per view at first sight
+first_comment_rate | real? | engagement | ratio | Comments per view at first sight
+like_rate_since_first | real? | engagement | ln ratio | like_rate against that at first sight
+like_rate_of_gain | real? | engagement | ratio | New likes per new view
+first_rank | int? | engagement | rank | Best chart position at first sight
+first_regions | int | engagement | regions | Charts that listed it at first sight
+rank_so_far | int? | engagement | rank | Best chart position so far
+rank_mean | real? | engagement | rank | Mean of the best positions of the days
+regions_most | int | engagement | regions | Most charts on one day so far
+regions_mean | real | engagement | regions | Mean number of charts a day
+rank_change_since_first | int? | engagement | ranks | Position against first sight, negative is up
+rank_lost | int? | engagement | ranks | Position against the best one so far
+regions_change_since_first | int | engagement | regions | Charts against first sight
+regions_to_most | real | engagement | ln ratio | Charts against the most on one day
+age_at_first_hours | real? | temporal | hours | Since publication at first sight
+day_share | real | temporal | days | Time of day of the observation in UTC, 0 to 1
+day_sine | real | temporal | sine | Of the time of day
+day_cosine | real | temporal | cosine | Of the time of day
+week_sine | real | temporal | sine | Of the weekday
+week_cosine | real | temporal | cosine | Of the weekday
+weekend_days_ahead | int | temporal | days | Saturdays and Sundays among the next two days
+    """
+)
+
+_STANDING = _table(
+    """
+standing_day | int? | temporal | days | The day_number that this is about
+views_standing | real? | engagement | share | Share of the day's videos with fewer views
+views_standing_in_category | real? | engagement | share | The same within its category
+views_standing_of_age | real? | engagement | share | The same among videos of the same day of life
+growth_standing | real? | engagement | share | Share of the day's videos that grew less
+growth_standing_in_category | real? | engagement | share | The same within its category
+growth_standing_of_age | real? | engagement | share | The same among videos of the same day of life
+like_rate_standing | real? | engagement | share | Share of them with fewer likes per view
+rank_standing_in_category | real? | engagement | share | Share of its category placed better
+growth_to_category | real? | engagement | ln ratio | Its growth over its category's mean
+day_growth | real? | temporal | ln ratio | Mean one-day growth of all videos that day
+day_share_new | real? | temporal | share | Videos that were first seen that day
+category_growth | real? | channel | ln ratio | Mean one-day growth in its category that day
+category_growth_spread | real? | channel | ln ratio | Standard deviation of it
+category_growth_to_week | real? | channel | ln ratio | That mean against the last 7 days'
+category_share_new | real? | channel | share | Videos of the category that were first seen that day
+category_second_day_growth | real? | channel | ln ratio | Mean growth of those on their second day
+category_share | real? | channel | share | Its category's share of the day's videos
+category_growth_48h | real? | channel | ln ratio | Its growth from 2nd to 4th day, in a week
+category_persistence | real? | channel | ratio | That growth over the growth of the day before it
+category_stay_share | real? | channel | share | Seen on the 4th day over the 2nd, in a week
+language_growth | real? | text | ln ratio | Mean one-day growth of videos in its language that day
+language_share | real? | text | share | Its language's share of the day's videos
+channel_videos | int? | channel | videos | Other videos of the channel seen until the day before
+channel_listed | int? | channel | videos | Videos of the channel seen that day, this one included
+channel_days_since_new | int? | channel | days | Since a new video of the channel was seen
+channel_days_listed | real? | channel | days | Mean days on the charts of its other videos
+channel_outcomes | int? | channel | videos | Others whose growth from 2nd to 4th day is known
+channel_growth_48h | real? | channel | ln ratio | Mean of that growth
+channel_growth_48h_spread | real? | channel | ln ratio | Standard deviation of it
+channel_growth_lead | real? | channel | ln ratio | That growth over the growth of the day before it
+channel_growth_week | real? | channel | ln ratio | Mean growth of the others to the 8th day
+channel_growth_1d | real? | channel | ln ratio | Mean one-day growth of its other videos
+channel_like_rate | real? | channel | ratio | Mean likes per view of the others at first sight
+views_to_channel_second_day | real? | channel | ln ratio | Against the others' mean on their 2nd day
+channel_regions | real? | channel | regions | Mean charts a day of its other videos
+channel_stay_share | real? | channel | share | Others seen on the 4th day over the 2nd
+    """
+)
+
+_TEXT = _table(
+    """
+title_is_official | flag | text | flag | The title says official
+title_is_music | flag | text | flag | Music, clip, audio, lyrics or song in the title
+title_is_trailer | flag | text | flag | Trailer, teaser or promo in the title
+title_is_live | flag | text | flag | Live or stream in the title
+title_is_joint | flag | text | flag | Feat, ft, x or with in the title
+title_is_serial | flag | text | flag | Episode or part in the title
+title_has_hashtag | flag | text | flag | A hash sign in the title
+title_has_bar | flag | text | flag | A vertical bar in the title
+title_has_brackets | flag | text | flag | Brackets in the title
+title_has_dash | flag | text | flag | A dash between spaces in the title
+title_exclamations | int | text | characters | Exclamation marks in the title
+title_has_year | flag | text | flag | A year of this century in the title
+title_latin_share | real | text | share | Basic Latin letters among the title's characters
+title_cyrillic_share | real | text | share | Cyrillic ones
+title_arabic_share | real | text | share | Arabic ones
+title_indic_share | real | text | share | Characters of Indian scripts
+title_east_asian_share | real | text | share | Chinese, Japanese and Korean ones
+title_digit_share | real | text | share | Digits among the title's characters
+title_word_length | real | text | characters | Mean length of the title's words
+tag_length | real? | text | characters | Mean length of a tag; missing without tags
+title_names_channel | flag? | channel | flag | It holds the first 8 letters of the channel's name
+channel_is_label | flag? | channel | flag | Its name has vevo, official, records, music or topic
+channel_title_chars | int? | channel | characters | Length of the channel's name
+is_short | flag? | text | flag | At most 61 seconds long
+is_long | flag? | text | flag | At least 20 minutes long
+published_on_schedule | flag? | temporal | flag | Within 15 s of a full or half hour
+published_day_share | real? | temporal | days | Time of day of publication in UTC, 0 to 1
+published_on_weekend | flag? | temporal | flag | Published on a Saturday or Sunday in UTC
+    """
+)
 
 _STORY = [
     _field("upvotes", Int64, "engagement", "upvotes", "Upvotes so far"),
@@ -263,6 +404,42 @@ video_profile = FeatureView(
     schema=_PROFILE,
     source=video_profile_source,
     description="What a video is, and what its channel had done when it was first seen",
+    tags={"grain": "video"},
+    owner=OWNER,
+)
+
+video_dynamics = FeatureView(
+    name="video_dynamics",
+    entities=[video],
+    # As video_momentum.
+    ttl=timedelta(days=3),
+    schema=_DYNAMICS,
+    source=video_dynamics_source,
+    description="How a video has moved since it was first seen",
+    tags={"grain": "video and UTC day"},
+    owner=OWNER,
+)
+
+video_standing = FeatureView(
+    name="video_standing",
+    entities=[video],
+    # As video_momentum.
+    ttl=timedelta(days=3),
+    schema=_STANDING,
+    source=video_standing_source,
+    description="A video among the day's others, the tide, and its channel's other videos",
+    tags={"grain": "video and UTC day"},
+    owner=OWNER,
+)
+
+video_text = FeatureView(
+    name="video_text",
+    entities=[video],
+    # What was said at first sight does not age: no limit.
+    ttl=timedelta(0),
+    schema=_TEXT,
+    source=video_text_source,
+    description="What title, tags, length and time of publication say",
     tags={"grain": "video"},
     owner=OWNER,
 )

@@ -8,14 +8,23 @@ from feature_repo.entities import OWNER
 from feature_repo.features import (
     query_momentum,
     story_momentum,
+    video_dynamics,
     video_momentum,
     video_profile,
+    video_standing,
+    video_text,
 )
 
-trend_video_v1 = FeatureService(
-    name="trend_video_v1",
-    features=[video_momentum, video_profile],
-    description="Input of trend_video: will the views grow more than usual in the next 48 hours",
+trend_video_v2 = FeatureService(
+    name="trend_video_v2",
+    features=[
+        video_momentum,
+        video_profile,
+        video_dynamics,
+        video_standing,
+        video_text,
+    ],
+    description="Input of trend_video: how views grow in 2 and 6 days, and who stays listed",
     owner=OWNER,
 )
 

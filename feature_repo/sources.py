@@ -31,6 +31,33 @@ video_profile_source = PostgreSQLSource(
     owner=OWNER,
 )
 
+video_dynamics_source = PostgreSQLSource(
+    name="video_dynamics_source",
+    table="features.video_dynamics",
+    timestamp_field="event_at",
+    created_timestamp_column="available_at",
+    description="One row per video and UTC day of observation",
+    owner=OWNER,
+)
+
+video_standing_source = PostgreSQLSource(
+    name="video_standing_source",
+    table="features.video_standing",
+    timestamp_field="event_at",
+    created_timestamp_column="available_at",
+    description="One row per video and UTC day of observation",
+    owner=OWNER,
+)
+
+video_text_source = PostgreSQLSource(
+    name="video_text_source",
+    table="features.video_text",
+    timestamp_field="event_at",
+    created_timestamp_column="available_at",
+    description="One row per video, at its first observation",
+    owner=OWNER,
+)
+
 story_momentum_source = PostgreSQLSource(
     name="story_momentum_source",
     table="features.story_momentum",

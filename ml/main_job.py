@@ -35,8 +35,11 @@ DOWNSTREAM: tuple[tuple[str, str], ...] = (
     ("train", "train_trend_video"),
     ("score", "score_videos"),
     ("drift", "watch_drift"),
+    ("audience", "train_audience_preference"),
     ("plan", "plan_videos"),
 )
+# Labelled texts lie beside archives.
+_OF_ARCHIVES = ("quality", "train_quality")
 
 
 @dataclass
@@ -76,7 +79,8 @@ def run_main_job(on_progress: OnProgress, settings: Settings | None = None) -> l
     for dag_id, conf in _heads(settings):
         follower.await_dag(dag_id)
         follower.start("ingest", dag_id, conf)
-    for stage, dag_id in DOWNSTREAM:
+    of_archives = (_OF_ARCHIVES,) if settings.data_dir is not None else ()
+    for stage, dag_id in (*DOWNSTREAM, *of_archives):
         follower.follow_asset_run(stage, dag_id)
     for video_id in _scheduled_videos(settings):
         follower.follow("generate", "generate_video", video_id)

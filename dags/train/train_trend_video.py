@@ -1,4 +1,4 @@
-"""The 48 h rising call.
+"""The 48 h rising call, the growth of views in 2 and 6 days, breakouts, and who stays listed.
 
 Trains `trend_video` on the point-in-time set of the feature store, once the gates have passed its
 features and its rows ([reports](/reports/)), measures it against its baselines and the champion on

@@ -13,7 +13,6 @@ from ml import clock
 from ml.audience.dataset import read_dataset
 from ml.audience.interactions import Interactions
 from ml.audience.model import NAME, TOP, load_params, segment_traits
-from ml.exceptions import FatalError
 from ml.registry import mirror, releases
 from ml.registry.releases import Release
 from ml.settings import Settings, get_settings
@@ -121,10 +120,8 @@ def _recommendations(
     as_of: datetime, k: int, settings: Settings, segments: Sequence[str] | None = None
 ) -> tuple[pd.DataFrame, Interactions, Release]:
     """Recommend with histories as of that moment, on rows like those the champion learned from."""
-    release = releases.champion(NAME, settings)
-    if release is None:
-        raise FatalError(f"{NAME} has no champion; train it first: `ytempire train audience`")
-    model = releases.load(release, settings).get_raw_model()
+    loaded, release = releases.load_champion(NAME, settings)
+    model = loaded.get_raw_model()
     params = json.loads(release.tags.get("params", "null")) or load_params()
     synthetic = release.tags["is_synthetic"] == "true"
     data = read_dataset(as_of, params, settings, synthetic).data

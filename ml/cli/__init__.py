@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from ml.cli import analysts, content, data, run, services, sources
+from ml.cli import analysts, content, data, models, run, services, sources
 from ml.cli.console import errors
 from ml.exceptions import YtempireError
 
@@ -28,6 +28,7 @@ data.register(app)
 sources.register(app)
 run.register(app)
 content.register(app)
+models.register(app)
 analysts.register(app)
 
 

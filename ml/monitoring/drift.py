@@ -58,10 +58,10 @@ _TOP_LANGUAGES = 15
 
 _FIRST_PREDICTIONS = sql.SQL(
     """
-    select video_id, greatest(event_at, available_at) as event_timestamp, day_number as entity_day
-    from features.video_momentum
+    select video_id, greatest(event_at, available_at) as event_timestamp, standing_day as entity_day
+    from features.video_standing
     where is_synthetic = {synthetic}
-        and day_number = 1
+        and standing_day = 1
         and event_at >= {start}
         and event_at <= {end}
         and available_at <= {as_of}

@@ -129,7 +129,8 @@ def load_champion(name: str, settings: Settings | None = None) -> tuple[Any, Rel
     settings = settings or get_settings()
     release = champion(name, settings)
     if release is None:
-        raise FatalError(f"{name} has no champion; train it first: `ytempire train trend`")
+        family = name.partition("_")[0]
+        raise FatalError(f"{name} has no champion; train it first: `ytempire train {family}`")
     return load(release, settings), release
 
 

@@ -34,16 +34,17 @@ MIN_LABELLED = 150
 _MIN_SPLIT = 20
 
 # Feast embeds this query and its planner needs fair row estimates, or it joins 100,000 rows in
-# nested loops: so it is one scan, and the labels are fetched apart.
+# nested loops: so it is one scan, and the labels are fetched apart. The standing of a day is the
+# last of a video's features to be known.
 _ENTITIES = sql.SQL(
     """
-    select video_id, greatest(event_at, available_at) as event_timestamp, day_number as entity_day
-    from features.video_momentum
+    select video_id, greatest(event_at, available_at) as event_timestamp, standing_day as entity_day
+    from features.video_standing
     where is_synthetic = {synthetic}
         and event_at > {start}
         and event_at <= {as_of}
         and available_at <= {as_of}
-        and day_number between 1 and {max_day}
+        and standing_day between 1 and {max_day}
     """
 )
 # Days of a video are distinct and in order, so the day after the next is one or two rows ahead.
@@ -78,6 +79,38 @@ _LABELS = """
     where is_next_day and ahead is not null and day_number between 1 and %(max_day)s
 """
 
+# Growth to six days later, and whether a chart shows the video two days later: known where charts
+# of that day are.
+_LATER_LABELS = """
+    with known as (
+        select video_id, day_number, views, event_at, (event_at at time zone 'UTC')::date as day
+        from features.video_momentum
+        where is_synthetic = %(synthetic)s
+            and event_at > %(start)s
+            and event_at <= %(as_of)s
+            and available_at <= %(as_of)s
+    )
+    select
+        today.video_id,
+        today.day_number,
+        case
+            when later.views is not null
+                then ln(greatest(later.views, 1)::double precision / greatest(today.views, 1))
+        end,
+        case
+            when today.day + 2 <= (select max(day) from known)
+                then (next.video_id is not null)::integer::double precision
+        end
+    from known as today
+    inner join known as before
+        on today.video_id = before.video_id and today.day_number = before.day_number + 1
+    left join known as next
+        on today.video_id = next.video_id and today.day_number = next.day_number - 2
+    left join known as later
+        on today.video_id = later.video_id and today.day_number = later.day_number - 6
+    where today.day_number between 1 and %(max_day)s
+"""
+
 
 @dataclass(frozen=True)
 class TrendDataset:
@@ -86,13 +119,16 @@ class TrendDataset:
     Attributes:
         frame: the service's features, and `video_id`, `event_timestamp` (UTC), `entity_day`,
             `label_known_at` (UTC) and `growth_48h` (natural logarithm of a ratio).
+        everything: those and the rows without `growth_48h`, with `growth_7d` (from that day to
+            six days later) and `listed` (1 where a chart shows the video two days later).
         query: the SQL that chose the rows.
         required: features that may not be missing.
-        digest: sha256 of the frame.
+        digest: sha256 of `everything`.
         excluded: rows left out because their own observation was not known in time.
     """
 
     frame: pd.DataFrame
+    everything: pd.DataFrame
     query: str
     required: list[str]
     digest: str
@@ -109,6 +145,8 @@ class Split:
     validation: pd.DataFrame
     test: pd.DataFrame
     growth_threshold: float
+    validation_start: Any
+    test_start: Any
 
     def rising(self, part: pd.DataFrame) -> Any:
         """The label: 1 where the growth is above the training median, as an integer array."""
@@ -152,10 +190,31 @@ def bounds(
 def labelled_frame(
     limits: dict[str, Any], params: dict[str, Any], settings: Settings
 ) -> tuple[pd.DataFrame, int]:
-    """Features and labels of every labelled row within `limits`, and how many were left out."""
+    """Features and labels of every row whose 48 hours are over, and how many were left out."""
+    everything, excluded = _observed(limits, params, settings)
+    return _labelled(everything), excluded
+
+
+def _labelled(everything: pd.DataFrame) -> pd.DataFrame:
+    return everything[everything["growth_48h"].notna()].reset_index(drop=True)
+
+
+def _observed(
+    limits: dict[str, Any], params: dict[str, Any], settings: Settings
+) -> tuple[pd.DataFrame, int]:
+    """Features of every row, its labels where they are known, and how many were left out."""
+    import pandas as pd
+
     joined = features.training_frame(entity_query(limits), params["feature_service"], settings)
-    frame = joined.astype({"entity_day": "int32"}).merge(
-        labels(limits, settings), on=["video_id", "entity_day"]
+    with connect(settings.require("database_url")) as conn:
+        rows = conn.execute(_LATER_LABELS, limits).fetchall()
+    keys = ["video_id", "entity_day"]
+    later = pd.DataFrame(rows, columns=[*keys, "growth_7d", "listed"])
+    later = later.astype({"entity_day": "int32", "growth_7d": "float64", "listed": "float64"})
+    frame = (
+        joined.astype({"entity_day": "int32"})
+        .merge(later, on=keys)
+        .merge(labels(limits, settings), on=keys, how="left")
     )
     kept = own_observation(frame)
     return kept, len(frame) - len(kept)
@@ -175,9 +234,10 @@ def build_dataset(
     """
     settings = settings or get_settings()
     limits = bounds(as_of, params, settings)
-    kept, excluded = labelled_frame(limits, params, settings)
+    everything, excluded = _observed(limits, params, settings)
+    kept = _labelled(everything)
     required = features.required_features(features.open_store(settings), params["feature_service"])
-    check_required(kept, required)
+    check_required(everything, required)
     videos = int((kept["entity_day"] == 1).sum())
     if videos < MIN_LABELLED:
         raise FatalError(
@@ -189,9 +249,10 @@ def build_dataset(
     log.info("%s labelled rows of %s videos", len(kept), videos)
     return TrendDataset(
         frame=kept,
+        everything=everything,
         query=entity_query(limits),
         required=required,
-        digest=frame_digest(kept),
+        digest=frame_digest(everything),
         excluded=excluded,
         is_synthetic=limits["synthetic"],
         as_of=as_of,
@@ -247,6 +308,8 @@ def split_in_time(frame: pd.DataFrame, params: dict[str, Any]) -> Split:
         validation=first_before[first_before["event_timestamp"] >= validation_start],
         test=first[first["event_timestamp"] >= test_start],
         growth_threshold=float(train.loc[train["entity_day"] == 1, "growth_48h"].median()),
+        validation_start=validation_start,
+        test_start=test_start,
     )
     for name in ("train", "validation", "test"):
         part = getattr(split, name)

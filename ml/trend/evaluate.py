@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.trend.heads import mean_relative_squared_error
 from ml.trend.model import design_matrix, linear_growth
 
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ def measure(
 
 
 def baselines(split: Split, columns: tuple[str, ...], seed: int) -> dict[str, dict[str, float]]:
-    """Measure always-up, linear extrapolation and logistic regression on the test part.
+    """Measure five plain methods on the test part.
+
+    Always-up; linear extrapolation; a constant factor (Szabo and Huberman 2010), which says the
+    same of every video; a log-linear forecast from views and growth; logistic regression. The two
+    forecasts have `growth_48h_mrse` as well; the constant is the one that minimises it.
 
     All are fitted on the training part, on the first prediction of each video where one number is
     fitted.
@@ -69,6 +74,7 @@ def baselines(split: Split, columns: tuple[str, ...], seed: int) -> dict[str, di
     return {
         "always_up": measure(outcome, always, np.ones(len(outcome), dtype=bool)),
         "linear_extrapolation": _linear(split, train, outcome),
+        **_forecasts(split, train, outcome),
         "logistic_regression": measure(outcome, logistic, logistic >= 0.5),
     }
 
@@ -85,6 +91,37 @@ def _linear(split: Split, train: pd.DataFrame, outcome: npt.NDArray[Any]) -> dic
     extrapolated = _extrapolated(split.test)
     probability = curve.predict_proba(extrapolated.reshape(-1, 1))[:, 1]
     return measure(outcome, probability, extrapolated >= threshold)
+
+
+def _forecasts(
+    split: Split, train: pd.DataFrame, outcome: npt.NDArray[Any]
+) -> dict[str, dict[str, float]]:
+    """The constant factor and the log-linear forecast of the growth, and the calls they make."""
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+
+    grown, actual = train["growth_48h"].to_numpy(), split.test["growth_48h"].to_numpy()
+
+    def inputs(part: pd.DataFrame) -> Array:
+        known = part[["log_views", "log_growth_1d"]]
+        return np.asarray(known.fillna(train[list(known)].median()), dtype=np.float64)
+
+    line = LinearRegression().fit(inputs(train), grown)
+    fitted, predicted = line.predict(inputs(train)), line.predict(inputs(split.test))
+    curve = LogisticRegression(C=1e6).fit(fitted.reshape(-1, 1), split.rising(train))
+    factor = np.log(np.mean(np.exp(-grown)) / np.mean(np.exp(-2 * grown)))
+    constant = np.full(len(outcome), factor)
+    share = np.full(len(outcome), float(split.rising(train).mean()))
+    calls = {
+        "szabo_huberman": (constant, share),
+        "log_linear": (predicted, curve.predict_proba(predicted.reshape(-1, 1))[:, 1]),
+    }
+    return {
+        name: {
+            **measure(outcome, probability, growth > split.growth_threshold),
+            "growth_48h_mrse": mean_relative_squared_error(growth, actual),
+        }
+        for name, (growth, probability) in calls.items()
+    }
 
 
 def _extrapolated(frame: pd.DataFrame) -> Array:

@@ -6,7 +6,7 @@ A model is a folder of JSON files, so that loading one runs no code that came wi
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ml.exceptions import MissingFeatureError
 from ml.trend.dataset import check_required
+from ml.trend.heads import HeadFacts, forecast
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,6 +104,7 @@ class Specification:
         languages: declared language to code, as seen in training.
         growth_threshold: the median growth that "rising" means, ln ratio over 48 hours.
         decision_threshold: probability from which the call is "rising".
+        heads: facts of the further heads, by name.
     """
 
     feature_service: str
@@ -112,17 +114,35 @@ class Specification:
     growth_threshold: float
     decision_threshold: float
     calibrator: Calibrator
+    heads: dict[str, HeadFacts] = field(default_factory=dict)
 
 
 class TrendModel:
-    """Trees, calibrator and specification; predicts from rows of the feature service."""
+    """Trees, calibrator and specification; predicts from rows of the feature service.
 
-    def __init__(self, booster: Any, specification: Specification) -> None:
+    `forests` are the further heads of `ml.trend.heads`, by name.
+    """
+
+    def __init__(
+        self,
+        booster: Any,
+        specification: Specification,
+        forests: dict[str, Any] | None = None,
+    ) -> None:
         self.booster = booster
         self.specification = specification
+        self.forests = forests or {}
 
     def predict_proba(self, frame: pd.DataFrame) -> Array:
         """Probability, per row, that the views grow more than the threshold within 48 hours.
+
+        Raises:
+            MissingFeatureError: if a row lacks a required feature or the column is absent.
+        """
+        return self.specification.calibrator(raw_probability(self.booster, self.matrix(frame)))
+
+    def matrix(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """What the trees see of these rows.
 
         Raises:
             MissingFeatureError: if a row lacks a required feature or the column is absent.
@@ -134,19 +154,27 @@ class TrendModel:
                 f"the input has no {', '.join(absent[:5])}; use {spec.feature_service}"
             )
         check_required(frame.assign(video_id=frame.get("video_id", "?")), list(spec.required))
-        matrix = design_matrix(frame, spec.languages, spec.columns)
-        return spec.calibrator(raw_probability(self.booster, matrix))
+        return design_matrix(frame, spec.languages, spec.columns)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """`probability` and `rising` (boolean) per row, in the order of the input."""
-        probability = self.predict_proba(frame)
+        """What is said of each row, in the order of the input.
+
+        Returns:
+            `probability` and `rising` (boolean) of growing more than usual in 48 hours; and of the
+            further heads, as `ml.trend.heads.forecast` names them, growth as ln ratios.
+        """
+        matrix = self.matrix(frame)
+        probability = self.specification.calibrator(raw_probability(self.booster, matrix))
         rising = probability >= self.specification.decision_threshold
-        return frame[[]].assign(probability=probability, rising=rising)
+        further = forecast(self.forests, self.specification.heads, matrix)
+        return frame[[]].assign(probability=probability, rising=rising, **further)
 
     def save(self, folder: Path) -> None:
         """Write the model as JSON files."""
         folder.mkdir(parents=True, exist_ok=True)
         self.booster.save_model(str(folder / "trees.json"))
+        for name, forest in self.forests.items():
+            forest.save_model(str(folder / f"head_{name}.json"))
         (folder / "specification.json").write_text(json.dumps(asdict(self.specification), indent=1))
 
     @classmethod
@@ -157,10 +185,16 @@ class TrendModel:
         values = json.loads((folder / "specification.json").read_text())
         curve = values.pop("calibrator")
         values["columns"], values["required"] = tuple(values["columns"]), tuple(values["required"])
-        booster = xgboost.Booster()
-        booster.load_model(str(folder / "trees.json"))
+        values["heads"] = {
+            name: HeadFacts(**facts) for name, facts in values.get("heads", {}).items()
+        }
+        booster = xgboost.Booster(model_file=str(folder / "trees.json"))
+        forests = {
+            path.stem.removeprefix("head_"): xgboost.Booster(model_file=str(path))
+            for path in sorted(folder.glob("head_*.json"))
+        }
         calibrator = Calibrator(curve["kind"], tuple(curve["xs"]), tuple(curve["ys"]))
-        return cls(booster, Specification(**values, calibrator=calibrator))
+        return cls(booster, Specification(**values, calibrator=calibrator), forests)
 
 
 def raw_probability(booster: Any, matrix: pd.DataFrame) -> Array:
@@ -175,12 +209,10 @@ def model_input(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
 
     A missing number stays missing; an undeclared language is `und`, its code in BCP 47.
     """
-    typed = frame[list(columns)].copy()
-    for name in columns:
-        if name in TEXT_COLUMNS:
-            typed[name] = typed[name].astype(object).where(typed[name].notna(), "und").astype(str)
-        else:
-            typed[name] = typed[name].astype("float64")
+    numbers = [name for name in columns if name not in TEXT_COLUMNS]
+    typed = frame[list(columns)].astype(dict.fromkeys(numbers, "float64"))
+    for name in set(columns) - set(numbers):
+        typed[name] = typed[name].astype(object).where(typed[name].notna(), "und").astype(str)
     return typed
 
 
@@ -198,8 +230,7 @@ def design_matrix(
     typed = model_input(frame, columns)
     codes = _base_language(typed["language"]).map(languages)
     matrix = typed.drop(columns=[name for name in typed if name in _UNUSED | {"language"}])
-    matrix["language_code"] = codes.astype("float64")
-    return _with_derived(matrix)
+    return _with_derived(matrix.assign(language_code=codes.astype("float64")))
 
 
 def _with_derived(matrix: pd.DataFrame) -> pd.DataFrame:

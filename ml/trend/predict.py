@@ -48,8 +48,8 @@ _LATEST = sql.SQL(
     select distinct on (video_id)
         video_id,
         greatest(event_at, available_at) as event_timestamp,
-        day_number as entity_day
-    from features.video_momentum
+        standing_day as entity_day
+    from features.video_standing
     where is_synthetic = {synthetic}
         and event_at > {start}
         and event_at <= {as_of}
@@ -117,9 +117,9 @@ def _rows(
     forecast = model.predict(model_input(frame, columns))
     identity = mirror.model_id(release, settings)
     threshold = float(release.tags["growth_threshold"])
-    for (_, row), probability, rising in zip(
-        frame.iterrows(), forecast["probability"], forecast["rising"], strict=True
-    ):
+    further = [name for name in forecast if name not in {"probability", "rising"}]
+    for (_, row), (_, said) in zip(frame.iterrows(), forecast.iterrows(), strict=True):
+        probability, rising = float(said["probability"]), bool(said["rising"])
         reference = {
             "feature_service": release.tags["feature_service"],
             "event_timestamp": row["event_timestamp"].isoformat(),
@@ -127,12 +127,13 @@ def _rows(
             "log_growth_1d": _number(row["log_growth_1d"]),
         }
         answer = {
-            "probability": round(float(probability), 6),
-            "rising": bool(rising),
+            "probability": round(probability, 6),
+            "rising": rising,
             "growth_threshold": threshold,
             "horizon_hours": 48,
+            **{name: _number(said[name]) for name in further},
         }
-        confidence = round(max(float(probability), 1 - float(probability)), 4)
+        confidence = round(max(probability, 1 - probability), 4)
         yield (
             identity,
             PREDICTION_TYPE,

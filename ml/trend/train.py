@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from ml.registry.releases import Candidate, Release
 from ml.settings import PROJECT_ROOT, Settings, get_settings
 from ml.trend import evaluate
 from ml.trend.dataset import Split, TrendDataset, build_dataset, load_params, split_in_time
+from ml.trend.heads import fit_heads, measure_heads
 from ml.trend.model import (
     Specification,
     TrendModel,
@@ -38,8 +40,11 @@ NAME = "trend_video"
 GATE_METRIC = "auc"
 # Columns of a dataset that are no features of the service.
 _ENTITY = frozenset(
-    {"video_id", "event_timestamp", "entity_day", "label_known_at", "growth_48h", "day_number"}
-)
+    {
+        "video_id", "event_timestamp", "entity_day", "label_known_at", "growth_48h", "day_number",
+        "growth_7d", "listed", "standing_day",
+    }
+)  # fmt: skip
 _LIMITS = (
     "Trained on videos that stayed on a chart for at least three days: of videos that vanish"
     " sooner it has seen nothing.",
@@ -79,7 +84,8 @@ def train_video(
         log.info("%s %s has this data, these parameters and this code", NAME, existing.version)
         return existing
     job = f"{NAME}-{fingerprint[:12]}"
-    run_gate("features_video_momentum", run_id=job, as_of=as_of, settings=settings)
+    for suite in ("features_video_momentum", "features_video_standing"):
+        run_gate(suite, run_id=job, as_of=as_of, settings=settings)
     run_gate(
         "training_trend_video", run_id=job, as_of=as_of, frame=dataset.frame, settings=settings
     )
@@ -146,18 +152,42 @@ def fit(split: Split, params: dict[str, Any], required: list[str]) -> TrendModel
     return TrendModel(final, specification)
 
 
+def with_heads(
+    model: TrendModel, everything: pd.DataFrame, split: Split, params: dict[str, Any]
+) -> TrendModel:
+    """The model with its further heads, learned before the same moments as the call."""
+    forests, facts = fit_heads(
+        everything, (split.validation_start, split.test_start), model.matrix, params
+    )
+    for name, head in facts.items():
+        if head.reason:
+            log.warning("no %s: %s", name, head.reason)
+    return TrendModel(model.booster, replace(model.specification, heads=facts), forests)
+
+
+def later_figures(model: TrendModel, everything: pd.DataFrame, split: Split) -> dict[str, float]:
+    """Measures of the further heads on the first predictions of the test period."""
+    rows = everything[
+        (everything["entity_day"] == 1) & (everything["event_timestamp"] >= split.test_start)
+    ]
+    return measure_heads(rows, model.predict(rows), model.specification.heads)
+
+
 @contextmanager
 def _train(
     dataset: TrendDataset, params: dict[str, Any], fingerprint: str, settings: Settings
 ) -> Iterator[Candidate]:
     """Fit and measure; the candidate's folder exists inside the context."""
     split = split_in_time(dataset.frame, params)
-    model = fit(split, params, dataset.required)
+    model = with_heads(fit(split, params, dataset.required), dataset.everything, split, params)
     outcome = split.rising(split.test)
     probability = model.predict_proba(split.test)
     decision = probability >= model.specification.decision_threshold
     metrics = {
-        "model": evaluate.measure(outcome, probability, decision),
+        "model": {
+            **evaluate.measure(outcome, probability, decision),
+            **later_figures(model, dataset.everything, split),
+        },
         **evaluate.baselines(split, model.specification.columns, params["seed"]),
     }
     incumbent = _measure_champion(split, settings)
@@ -214,6 +244,8 @@ def _facts(dataset: TrendDataset, split: Split, model: TrendModel) -> dict[str, 
         "growth_threshold": f"{spec.growth_threshold:.6f}",
         "decision_threshold": str(spec.decision_threshold),
         "calibration": spec.calibrator.kind,
+        "heads_left_out": json.dumps({n: h.reason for n, h in spec.heads.items() if h.reason}),
+        "breakout_threshold": f"{spec.heads['breakout'].threshold:.6f}",
         "as_of": dataset.as_of.isoformat(),
         "train_start": min(part["event_timestamp"].min() for part in both).isoformat(),
         "train_end": max(part["event_timestamp"].max() for part in both).isoformat(),
@@ -236,14 +268,19 @@ def _card(
     params: dict[str, Any],
     calibration: list[tuple[float, float, int]],
 ) -> str:
+    shared = [
+        name for name in metrics["model"] if all(name in values for values in metrics.values())
+    ]
+    further = {k: f"{v:.4f}" for k, v in metrics["model"].items() if k not in shared}
     population = "the simulated world" if dataset.is_synthetic else "public daily charts"
     return cards.model_card(
         NAME,
         "Probability that a video's views grow, in the 48 hours after its second daily observation,"
-        f" by more than the median video's (ln ratio {facts['growth_threshold']}). Input of the"
-        f" content plan. Population: {population}.",
-        facts,
-        metrics,
+        f" by more than the median video's (ln ratio {facts['growth_threshold']}); how much they"
+        " grow in 2 and 6 days with 80 % intervals, whether that is a breakout, and whether a chart"
+        f" still shows it in 2 days. Input of the content plan. Population: {population}.",
+        {**facts, **further},
+        {rival: {name: values[name] for name in shared} for rival, values in metrics.items()},
         [limit.format(**params) for limit in _LIMITS],
         calibration,
     )

@@ -23,6 +23,10 @@ CLOSED_DAYS = Asset("closed_days", uri="x-ytempire://ops/days", group="raw")
 MARTS = Asset("marts", uri="x-ytempire://marts", group="warehouse")
 FEATURES = Asset("features", uri="x-ytempire://features", group="features")
 TREND_VIDEO = Asset("trend_video", uri="x-ytempire://models/trend_video", group="models")
+QUALITY_POLICY = Asset("quality_policy", uri="x-ytempire://models/quality_policy", group="models")
+AUDIENCE_PREFERENCE = Asset(
+    "audience_preference", uri="x-ytempire://models/audience_preference", group="models"
+)
 PREDICTIONS = Asset("predictions", uri="x-ytempire://ml/model_predictions", group="models")
 DRIFT_REPORT = Asset("drift_report", uri="x-ytempire://ml/drift_reports", group="models")
 VIDEO_SCHEDULE = Asset("video_schedule", uri="x-ytempire://content/video_schedule", group="content")

@@ -183,6 +183,37 @@ def test_feature_tables_have_exactly_the_agreed_columns(lake, published):
         " duration_s log_duration title_chars title_words title_caps_share title_has_question"
         " title_has_number title_emoji_count tag_count made_for_kids published_hour published_dow"
         " channel_videos_before channel_median_log_views_before",
+        "video_dynamics": "video_id event_at available_at is_synthetic days_observed days_missed"
+        " first_log_views growth_since_first growth_per_day previous_log_growth_1d"
+        " growth_change_1d log_views_gained recent_to_lifetime speed_change_1d"
+        " speed_to_fastest power_exponent first_log_speed log_likes log_comments"
+        " log_likes_per_comment likes_per_hour comments_per_hour like_lead_1d"
+        " comment_lead_1d like_growth_change_1d like_rate_change_1d"
+        " comment_rate_change_1d first_like_rate first_comment_rate"
+        " like_rate_since_first like_rate_of_gain first_rank first_regions rank_so_far"
+        " rank_mean regions_most regions_mean rank_change_since_first rank_lost"
+        " regions_change_since_first regions_to_most age_at_first_hours day_share"
+        " day_sine day_cosine week_sine week_cosine weekend_days_ahead",
+        "video_standing": "video_id event_at available_at is_synthetic standing_day views_standing"
+        " views_standing_in_category views_standing_of_age growth_standing"
+        " growth_standing_in_category growth_standing_of_age like_rate_standing"
+        " rank_standing_in_category growth_to_category day_growth day_share_new"
+        " category_growth category_growth_spread category_growth_to_week"
+        " category_share_new category_second_day_growth category_share"
+        " category_growth_48h category_persistence category_stay_share language_growth"
+        " language_share channel_videos channel_listed channel_days_since_new"
+        " channel_days_listed channel_outcomes channel_growth_48h"
+        " channel_growth_48h_spread channel_growth_lead channel_growth_week"
+        " channel_growth_1d channel_like_rate views_to_channel_second_day"
+        " channel_regions channel_stay_share",
+        "video_text": "video_id event_at available_at is_synthetic title_is_official title_is_music"
+        " title_is_trailer title_is_live title_is_joint title_is_serial"
+        " title_has_hashtag title_has_bar title_has_brackets title_has_dash"
+        " title_exclamations title_has_year title_latin_share title_cyrillic_share"
+        " title_arabic_share title_indic_share title_east_asian_share"
+        " title_digit_share title_word_length tag_length title_names_channel"
+        " channel_is_label channel_title_chars is_short is_long published_on_schedule"
+        " published_day_share published_on_weekend",
     }
 
 

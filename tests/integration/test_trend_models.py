@@ -26,7 +26,7 @@ from ml.trend.train import NAME, train_video
 START = datetime(2030, 1, 1, 5, tzinfo=UTC)
 VIDEOS, SPAN, LIFE = 900, 60, 6
 AS_OF = START + timedelta(days=SPAN + LIFE)
-SERVICE = "trend_video_v1"
+SERVICE = "trend_video_v2"
 COLUMNS = (
     "source", "region", "video_id", "observed_at", "available_at", "chart_rank", "title",
     "channel_id", "channel_title", "category_id", "published_at", "language", "duration_s",
@@ -87,7 +87,8 @@ def platform(stack: Settings, tmp_path_factory) -> Iterator[Settings]:
         with connect(settings.database_url) as conn:
             copy_rows(conn, "raw.youtube_videos", COLUMNS, observations())
             conn.execute("analyze raw.youtube_videos")
-        select = ["run", "--select", "+video_momentum", "+video_profile", "path:models/staging"]
+        tables = ("momentum", "profile", "dynamics", "standing", "text")
+        select = ["run", "--select", *(f"+video_{t}" for t in tables), "path:models/staging"]
         warehouse.run_dbt(select, as_of=AS_OF, settings=settings)
         features.apply(settings)
         yield settings
@@ -163,9 +164,14 @@ def test_first_version_becomes_champion_and_is_mirrored(platform, release):
     assert release.is_champion, release.reason
     assert (release.version, release.reused) == ("1.0.0", False)
     figures = json.loads(release.tags["metrics"])
-    rivals = {"always_up", "linear_extrapolation", "logistic_regression"}
+    rivals = {
+        "always_up", "linear_extrapolation", "szabo_huberman", "log_linear", "logistic_regression",
+    }  # fmt: skip
     assert rivals < set(figures)
     assert all(figures["model"]["auc"] > figures[rival]["auc"] for rival in rivals)
+    # All videos are seen on six days: nobody knows their eighth, and none leaves before.
+    assert set(json.loads(release.tags["heads_left_out"])) == {"growth_7d", "breakout", "listed"}
+    assert 0.5 < figures["model"]["growth_48h_coverage"] <= 1
     [row] = fetch(platform, "select version, status, accuracy from ml.ml_models")
     assert row[:2] == ("1.0.0", "champion")
     assert float(row[2]) == pytest.approx(figures["model"]["accuracy"], abs=1e-4)

@@ -1,42 +1,43 @@
 {{ config(materialized='view', schema='ml') }}
 
 {%- set keys = "array['video_id', 'event_at', 'available_at', 'is_synthetic']" %}
+{%- set daily = ['video_momentum', 'video_dynamics', 'video_standing'] %}
+{%- set lasting = ['video_profile', 'video_text'] %}
 
 with
 
-momentum as (
+{% for name in daily %}
+    {{ name }}_rows as (
 
-    select distinct on (video_id) *
-    from {{ ref('video_momentum') }}
-    order by video_id asc, event_at desc
+        select distinct on (video_id) *
+        from {{ ref(name) }}
+        order by video_id asc, event_at desc
 
-),
+    ),
 
-profiles as (
+{% endfor %}
+{%- for name in lasting %}
+    {{ name }}_rows as (
 
-    select * from {{ ref('video_profile') }}
+        select * from {{ ref(name) }}
 
-),
+    ),
 
+{% endfor %}
 feature_rows as (
 
-    select
-        video_id,
-        event_at,
-        available_at,
-        is_synthetic,
-        to_jsonb(momentum) - {{ keys }} as feature_values
-    from momentum
-
-    union all
-
-    select
-        video_id,
-        event_at,
-        available_at,
-        is_synthetic,
-        to_jsonb(profiles) - {{ keys }} as feature_values
-    from profiles
+    {% for name in daily + lasting %}
+        select
+            video_id,
+            event_at,
+            available_at,
+            is_synthetic,
+            to_jsonb({{ name }}_rows) - {{ keys }} as feature_values
+        from {{ name }}_rows
+        {% if not loop.last %}
+            union all
+        {% endif %}
+    {% endfor %}
 
 ),
 

@@ -72,7 +72,16 @@ def test_every_model_documents_itself_and_its_columns(path):
     assert all(column["description"] for column in model["columns"])
 
 
-@pytest.mark.parametrize("name", ["video_momentum", "video_profile"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "video_momentum",
+        "video_profile",
+        "video_dynamics",
+        "video_standing",
+        "video_text",
+    ],
+)
 def test_feature_tables_are_append_only_and_survive_a_full_refresh(name):
     text = (DBT_PROJECT_DIR / "models" / "features" / f"{name}.sql").read_text()
     assert "incremental_strategy='append'" in text

@@ -1,0 +1,158 @@
+"""`train` and `evaluate`: models on the platform's data, and on files of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.table import Table
+
+from ml.cli.console import JsonFlag, errors, output, print_json
+
+if TYPE_CHECKING:
+    from ml.quality.texts import Task
+    from ml.registry.releases import Release
+
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help='"Now", in UTC.'),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    train = typer.Typer(help="Train, measure and register a model.", no_args_is_help=True)
+    train.command("trend")(train_trend)
+    train.command("quality")(train_quality)
+    train.command("audience")(train_audience)
+    app.add_typer(train, name="train")
+    evaluate = typer.Typer(
+        help="Measure a model on files of your own, beside its baselines.", no_args_is_help=True
+    )
+    evaluate.command("audience")(evaluate_audience)
+    evaluate.command("quality")(evaluate_quality)
+    app.add_typer(evaluate, name="evaluate")
+
+
+def train_trend(as_of: AsOf = None, as_json: JsonFlag = False) -> None:
+    """Train `trend_video` on what the feature store knew at a moment.
+
+    Example: ytempire train trend
+    """
+    from ml.trend.train import train_video
+
+    _train(train_video, as_of, as_json)
+
+
+def train_quality(as_of: AsOf = None, as_json: JsonFlag = False) -> None:
+    """Train `quality_policy` on the labelled texts in YTEMPIRE_DATA_DIR.
+
+    Example: YTEMPIRE_DATA_DIR=~/archives ytempire train quality
+    """
+    from ml.quality.train import train_quality_policy
+
+    _train(train_quality_policy, as_of, as_json)
+
+
+def train_audience(as_of: AsOf = None, as_json: JsonFlag = False) -> None:
+    """Train `audience_preference` on what viewer segments were shown and watched.
+
+    Example: ytempire train audience --as-of 2026-05-31
+    """
+    from ml.audience.train import train_audience as run
+
+    _train(run, as_of, as_json)
+
+
+def _train(run: Callable[[datetime], Release], moment: datetime | None, as_json: bool) -> None:
+    from ml.clock import as_of
+    from ml.storage.postgres import connect
+
+    with errors.status("training"):
+        if moment is None:
+            with connect() as conn:
+                moment = as_of(conn)
+        release = run(moment.replace(tzinfo=moment.tzinfo or UTC))
+    summary = {
+        "model": release.name,
+        "version": release.version,
+        "mlflow_version": release.mlflow_version,
+        "aliases": list(release.aliases),
+        "reason": release.reason,
+        "reused": release.reused,
+    }
+    if as_json:
+        print_json(summary)
+        return
+    state = "was there already" if release.reused else "is registered"
+    serves = "it serves" if release.is_champion else "it does not serve"
+    output.print(f"{release.name} {release.version} {state}; {serves}: {release.reason}")
+
+
+def evaluate_audience(
+    train: Annotated[Path, typer.Option(help="Interactions to learn from: user, item, ...")],
+    test: Annotated[Path, typer.Option(help="One held-out item for each user.")],
+    negatives: Annotated[
+        Path, typer.Option(help="`(user,item)` and the items to rank it among, tab-separated.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Fit the recipe of `audience_preference` on a file and rank held-out items. Needs no services.
+
+    Example: ytempire evaluate audience --train u.train --test u.test --negatives u.negatives
+    """
+    from ml.audience.evaluate import evaluate_files
+
+    with errors.status("fitting") as status:
+        result = evaluate_files(train, test, negatives, progress=status.update)
+    _report(result, as_json)
+
+
+def evaluate_quality(
+    task: Annotated[str, typer.Option(help="clickbait, spam or toxicity.")],
+    file: Annotated[Path, typer.Option(help="CSV or TSV, compressed or not.")],
+    text_column: Annotated[str, typer.Option(help="Column with the texts.")],
+    label_column: Annotated[str, typer.Option(help="Column with two labels.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Score labelled texts with the champion of `quality_policy`.
+
+    Example: ytempire evaluate quality --task spam --file c.csv --text-column CONTENT
+    --label-column CLASS
+    """
+    from ml.quality.evaluate import evaluate_file
+
+    with errors.status("scoring") as status:
+        result = evaluate_file(
+            cast("Task", task), file, text_column, label_column,
+            progress=lambda done, total: status.update(f"scored {done} of {total}"),
+        )  # fmt: skip
+    _report(result, as_json)
+
+
+def _report(result: dict[str, Any], as_json: bool) -> None:
+    """The JSON, or a row for the model and each of its baselines."""
+    if as_json:
+        print_json(result)
+        return
+    output.print(f"{result['model']} {result['version']}, {result['rows']} rows")
+    for name, figures in result.items():
+        if isinstance(figures, dict):
+            output.print(_table(name, figures))
+
+
+def _table(name: str, figures: dict[str, Any]) -> Table:
+    """One benchmark: the model first, its baselines below."""
+    rows = {"model": figures, **figures.get("baselines", {})}
+    measures = [key for key, value in figures.items() if isinstance(value, int | float)]
+    table = Table("", *measures, title=name)
+    for rival, values in rows.items():
+        table.add_row(rival, *(_figure(values.get(measure)) for measure in measures))
+    return table
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "" if value is None else str(value)

@@ -1,0 +1,3 @@
+"""The quality scorer: is a text clickbait, spam or toxic, is it readable, does it hang together."""
+
+from __future__ import annotations
