@@ -122,7 +122,9 @@ features as (
         best_rank - first_rank as rank_change_since_first,
         best_rank - rank_so_far as rank_lost,
         regions_listed - first_regions as regions_change_since_first,
-        ln(regions_listed::double precision / regions_most) as regions_to_most,
+        ln(
+            greatest(regions_listed, 1)::double precision / greatest(regions_most, 1)
+        ) as regions_to_most,
 
         -- moments
         age_at_first_hours,

@@ -125,7 +125,10 @@ charts as (
     select
         video_id,
         observed_date,
-        count(distinct region) filter (where chart_rank is not null) as regions_listed,
+        -- A row without a place may come from a list of ids; in this archive it is from a chart.
+        count(distinct region) filter (
+            where chart_rank is not null or source = 'youtube-trending'
+        ) as regions_listed,
         min(chart_rank) as best_rank,
         max(available_at) as available_at
     from observations
