@@ -46,6 +46,10 @@ class QuotaExceededError(FatalError):
         self.resets_at = resets_at
 
 
+class TooFewRowsError(FatalError):
+    """There are not enough rows yet to train and measure a model; more days of data bring them."""
+
+
 class MissingFeatureError(FatalError):
     """A required feature has no value; it is never replaced by zero."""
 

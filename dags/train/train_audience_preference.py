@@ -4,7 +4,7 @@ Trains `audience_preference` on the segments and topics of the marts: candidates
 neural networks are compared on each segment's topics before the latest, the best one is measured
 on the latest against the plain methods and the champion, and registered in MLflow. It becomes
 champion only if it beats them all. Then the champion's topics of every segment go to
-`ml.model_predictions`.
+`ml.model_predictions`. While there are too few rows the tasks are skipped and say so.
 """
 
 from __future__ import annotations
@@ -29,9 +29,15 @@ def train_audience_preference():
     def train_and_register(now: str, **context: Any) -> dict[str, Any]:
         from datetime import datetime
 
-        from ml.audience.train import train_audience
+        from airflow.sdk.exceptions import AirflowSkipException
 
-        release = train_audience(datetime.fromisoformat(now))
+        from ml.audience.train import train_audience
+        from ml.exceptions import TooFewRowsError
+
+        try:
+            release = train_audience(datetime.fromisoformat(now))
+        except TooFewRowsError as error:
+            raise AirflowSkipException(str(error)) from error
         covered = {
             "as_of": now,
             "version": release.version,

@@ -15,7 +15,7 @@ import psycopg
 
 from ml.audience.interactions import Interactions, interactions
 from ml.audience.model import NAME, with_traits
-from ml.exceptions import FatalError
+from ml.exceptions import TooFewRowsError
 from ml.settings import Settings
 from ml.storage.postgres import connect
 from ml.topics import embeddings
@@ -93,12 +93,12 @@ def build_dataset(
     """Read the rows to train on.
 
     Raises:
-        FatalError: if there are too few.
+        TooFewRowsError: if there are too few.
     """
     dataset = read_dataset(as_of, params, settings)
     usable = int((dataset.data.history_lengths() >= 3).sum())
     if len(dataset.data) < params["min_rows"] or usable < params["min_users"]:
-        raise FatalError(
+        raise TooFewRowsError(
             f"{NAME} needs at least {params['min_rows']} interactions of segments with topics and"
             f" {params['min_users']} segments with three or more before {as_of:%Y-%m-%d}, there are"
             f" {len(dataset.data)} and {usable}"

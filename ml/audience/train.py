@@ -58,7 +58,7 @@ def train_audience(
         params: those kept in the repository by default.
 
     Raises:
-        FatalError: if there are too few interactions or segments.
+        TooFewRowsError: if there are too few interactions or segments.
     """
     settings = settings or get_settings()
     params = params or load_params()

@@ -19,7 +19,7 @@ import yaml
 from psycopg import sql
 
 from ml import features
-from ml.exceptions import FatalError
+from ml.exceptions import TooFewRowsError
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import connect
 
@@ -229,7 +229,7 @@ def build_dataset(
     the two never mix.
 
     Raises:
-        FatalError: if there are too few labelled videos.
+        TooFewRowsError: if there are too few labelled videos.
         MissingFeatureError: if a row lacks a required feature.
     """
     settings = settings or get_settings()
@@ -240,7 +240,7 @@ def build_dataset(
     check_required(everything, required)
     videos = int((kept["entity_day"] == 1).sum())
     if videos < MIN_LABELLED:
-        raise FatalError(
+        raise TooFewRowsError(
             f"{params['model']} needs at least {MIN_LABELLED} labelled videos (observed on day 0, 1"
             f" and 3) before {as_of:%Y-%m-%d}, there are {videos}"
             f"{' from the world server' if limits['synthetic'] else ''}; ingest more days or set"
@@ -293,7 +293,7 @@ def split_in_time(frame: pd.DataFrame, params: dict[str, Any]) -> Split:
     Validation and test hold the first prediction of each video (day 1); training holds all days.
 
     Raises:
-        FatalError: if a part has too few rows of either outcome.
+        TooFewRowsError: if a part has too few rows of either outcome.
     """
     first = frame[frame["entity_day"] == 1]
     test_start = first["event_timestamp"].quantile(
@@ -315,7 +315,7 @@ def split_in_time(frame: pd.DataFrame, params: dict[str, Any]) -> Split:
         part = getattr(split, name)
         rising = int(split.rising(part).sum()) if len(part) else 0
         if len(part) < _MIN_SPLIT or not 0 < rising < len(part):
-            raise FatalError(
+            raise TooFewRowsError(
                 f"the {name} part has {len(part)} rows, {rising} of them rising; it needs at least"
                 f" {_MIN_SPLIT} rows of both kinds: ingest more days"
             )

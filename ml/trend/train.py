@@ -70,7 +70,7 @@ def train_video(
         params: those kept in the repository by default.
 
     Raises:
-        FatalError: if there are too few labelled videos.
+        TooFewRowsError: if there are too few labelled videos.
         GateError: if the features or the training rows are not fit for use.
         MissingFeatureError: if a row lacks a required feature.
     """

@@ -66,8 +66,9 @@ def main() -> None:
         "without": {group: without(names, split, params) for group, names in groups.items()},
         "seconds": round(time.monotonic() - started),
     }
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n")
-    print(json.dumps(report, indent=1))
+    text = json.dumps(report, indent=1, default=float)
+    arguments.out.write_text(text + "\n")
+    print(text)
 
 
 def feature_groups(service, settings) -> dict[str, list[str]]:
