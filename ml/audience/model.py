@@ -130,7 +130,7 @@ class AudienceModel:
             {
                 "segment_id": np.array(known.users, dtype=object)[users],
                 "topic_id": np.array(self.items, dtype=object)[best.ravel()],
-                "rank": np.tile(np.arange(1, best.shape[1] + 1), len(known.users)),
+                "rank": np.tile(np.arange(1.0, best.shape[1] + 1), len(known.users)),
                 "score": scores[users, best.ravel()].astype(np.float64),
             }
         )

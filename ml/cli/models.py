@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -141,17 +141,22 @@ def _report(result: dict[str, Any], as_json: bool) -> None:
     output.print(f"{result['model']} {result['version']}, {result['rows']} rows")
     for name, figures in result.items():
         if isinstance(figures, dict):
-            output.print(_table(name, figures))
+            for table in _tables(name, figures):
+                output.print(table)
 
 
-def _table(name: str, figures: dict[str, Any]) -> Table:
-    """One benchmark: the model first, its baselines below."""
-    rows = {"model": figures, **figures.get("baselines", {})}
+def _tables(name: str, figures: dict[str, Any]) -> Iterator[Table]:
+    """Of each benchmark, or part of one, the model first and its baselines below."""
     measures = [key for key, value in figures.items() if isinstance(value, int | float)]
+    if not measures:
+        for part, inner in figures.items():
+            yield from _tables(f"{name} {part}", inner)
+        return
+    rows = {"model": figures, **figures.get("baselines", {})}
     table = Table("", *measures, title=name)
     for rival, values in rows.items():
         table.add_row(rival, *(_figure(values.get(measure)) for measure in measures))
-    return table
+    yield table
 
 
 def _figure(value: Any) -> str:
