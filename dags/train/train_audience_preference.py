@@ -38,13 +38,7 @@ def train_audience_preference():
             release = train_audience(datetime.fromisoformat(now))
         except TooFewRowsError as error:
             raise AirflowSkipException(str(error)) from error
-        covered = {
-            "as_of": now,
-            "version": release.version,
-            "aliases": list(release.aliases),
-            "reason": release.reason,
-            "reused": release.reused,
-        }
+        covered = {"as_of": now, **release.summary()}
         context["outlet_events"][AUDIENCE_PREFERENCE].extra = covered
         return covered
 

@@ -38,13 +38,7 @@ def train_quality():
             release = train_quality_policy(datetime.fromisoformat(now))
         except SourceUnavailableError as error:
             raise AirflowSkipException(str(error)) from error
-        covered = {
-            "as_of": now,
-            "version": release.version,
-            "aliases": list(release.aliases),
-            "reason": release.reason,
-            "reused": release.reused,
-        }
+        covered = {"as_of": now, **release.summary()}
         context["outlet_events"][QUALITY_POLICY].extra = covered
         return covered
 

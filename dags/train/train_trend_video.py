@@ -32,13 +32,7 @@ def train_trend_video():
         from ml.trend.train import train_video
 
         release = train_video(datetime.fromisoformat(now))
-        covered = {
-            "as_of": now,
-            "version": release.version,
-            "aliases": list(release.aliases),
-            "reason": release.reason,
-            "reused": release.reused,
-        }
+        covered = {"as_of": now, **release.summary()}
         context["outlet_events"][TREND_VIDEO].extra = covered
         return covered
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,16 +113,3 @@ def _vectors(conn: psycopg.Connection, topics: tuple[str, ...]) -> Any:
         if topic in kept:
             table[row] = kept[topic]
     return table
-
-
-def fingerprint(dataset: AudienceDataset, params: Mapping[str, Any]) -> str:
-    """Hash of everything that decides the result."""
-    parts = [dataset.digest, json.dumps(params, sort_keys=True), code_digest()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def code_digest() -> str:
-    """Sha256 of the code and parameters that train; a checkout may come without its history."""
-    folder = Path(__file__).parent
-    paths = sorted([*folder.glob("*.py"), *folder.glob("params/*.yaml")])
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()

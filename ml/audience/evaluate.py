@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from ml.audience.files import read_case
 from ml.audience.interactions import Held, Interactions, hold_out
-from ml.audience.model import NAME, TOP, AudienceModel, Workshop, load_params, top_items
+from ml.audience.model import (
+    NAME,
+    TOP,
+    AudienceModel,
+    Workshop,
+    load_params,
+    recipe_digest,
+    top_items,
+)
 from ml.audience.recommenders import Scores
 
 log = logging.getLogger(__name__)
@@ -197,7 +205,8 @@ def evaluate_files(
     own = ranked(winner)
     return {
         "model": NAME,
-        "version": _recipe_version(),
+        # The recipe is code and parameters, so its version is their hash.
+        "version": f"recipe-{recipe_digest()[:12]}",
         "rows": len(case.held.user),
         **own,
         "M7": {
@@ -209,10 +218,3 @@ def evaluate_files(
             "items_without_history": case.new_items,
         },
     }
-
-
-def _recipe_version() -> str:
-    """The recipe is code and parameters, so its version is their hash."""
-    from ml.audience.dataset import code_digest
-
-    return f"recipe-{code_digest()[:12]}"

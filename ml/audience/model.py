@@ -27,6 +27,7 @@ from ml.audience.recommenders import (
     Sequential,
 )
 from ml.exceptions import ConfigurationError
+from ml.registry.training import code_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,11 @@ def load_params() -> dict[str, Any]:
     """Read the parameters kept in the repository."""
     params: dict[str, Any] = yaml.safe_load(_PARAMS.read_text())
     return params
+
+
+def recipe_digest() -> str:
+    """Sha256 of the code and parameters that train."""
+    return code_digest(Path(__file__).parent, _PARAMS)
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,9 @@ def _rows(
 ) -> Iterator[Sequence[Any]]:
     identity = mirror.model_id(release, settings)
     lengths = dict(zip(data.users, data.history_lengths().tolist(), strict=True))
-    latest = {data.users[user]: day for user, day in zip(data.user, data.time, strict=True)}  # type: ignore[arg-type]
+    # Rows of the mart have times and are in their order, so the last one of a segment stays.
+    days = [] if data.time is None else data.time.tolist()
+    latest = {data.users[user]: day for user, day in zip(data.user, days, strict=True)}
     for segment, topics in frame.groupby("segment_id", sort=True):
         reference = {
             "mart": "fct_segment_topic_engagement",

@@ -5,24 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.audience.dataset import (
-    QUERY,
-    AudienceDataset,
-    build_dataset,
-    code_digest,
-    fingerprint,
-)
+from ml.audience.dataset import QUERY, AudienceDataset, build_dataset
 from ml.audience.evaluate import GATE_METRIC, choose, measure
 from ml.audience.interactions import Held, Interactions, hold_out
-from ml.audience.model import NAME, Workshop, load_params
-from ml.registry import cards, mirror, releases
+from ml.audience.model import NAME, Workshop, load_params, recipe_digest
+from ml.registry import cards, releases, training
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings, get_settings
 
@@ -31,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PACKAGES = ("numpy", "pandas", "scipy", "torch")
 _LIMITS = (
     "A segment is a country, a niche and a language of what lists showed; nobody knows who"
     " watched.",
@@ -62,24 +56,17 @@ def train_audience(
     """
     settings = settings or get_settings()
     params = params or load_params()
-    begin = time.monotonic()
     dataset = build_dataset(as_of, params, settings)
-    key = fingerprint(dataset, params)
-    existing = releases.find(NAME, key, settings)
-    if existing is not None:
-        log.info("%s %s has this data, these parameters and this code", NAME, existing.version)
-        return existing
-    job, source = f"{NAME}-{key[:12]}", f"sha256:{dataset.digest}"
-    with (
-        mirror.training_job(job, "recommender", source, params, settings) as record,
-        _train(dataset, params, key, settings) as candidate,
-    ):
-        release = releases.register(candidate, settings)
-        record["metrics"] = dict(candidate.metrics)
-        record["best_metric"] = candidate.metrics["model"][GATE_METRIC]
-        record["artifacts"] = {"run_id": release.run_id, "version": release.version}
-    log.info("%s %s in %.0f s: %s", NAME, release.version, time.monotonic() - begin, release.reason)
-    return release
+    key = training.fingerprint(dataset.digest, params, recipe_digest())
+    return training.train_once(
+        NAME,
+        key,
+        lambda _: _train(dataset, params, key, settings),
+        method="recommender",
+        data_digest=dataset.digest,
+        params=params,
+        settings=settings,
+    )
 
 
 @contextmanager
@@ -123,7 +110,7 @@ def _train(
             target="topic_id",
             example=example,
             prediction=model.predict(example),
-            pip_requirements=_requirements(),
+            pip_requirements=training.installed(_PACKAGES),
             incumbent=incumbent[0] if incumbent else None,
             artifacts={"dataset.sql": QUERY, "validation.json": json.dumps(validation, indent=1)},
         )
@@ -154,7 +141,7 @@ def _facts(dataset: AudienceDataset, rows: Interactions, held: Held, winner: str
         "test_rows": str(len(held.user)),
         "is_synthetic": str(dataset.is_synthetic).lower(),
         "data_digest": dataset.digest,
-        "code_digest": code_digest(),
+        "code_digest": recipe_digest(),
     }
 
 
@@ -188,10 +175,3 @@ def _as_frame(data: Interactions) -> pd.DataFrame:
             "time": data.time if data.time is not None else np.zeros(len(data)),
         }
     )
-
-
-def _requirements() -> list[str]:
-    """What loading the model needs, pinned to what is installed."""
-    from importlib.metadata import version
-
-    return [f"{name}=={version(name)}" for name in ("numpy", "pandas", "scipy", "torch")]

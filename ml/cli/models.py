@@ -76,16 +76,8 @@ def _train(run: Callable[[datetime], Release], moment: datetime | None, as_json:
             with connect() as conn:
                 moment = as_of(conn)
         release = run(moment.replace(tzinfo=moment.tzinfo or UTC))
-    summary = {
-        "model": release.name,
-        "version": release.version,
-        "mlflow_version": release.mlflow_version,
-        "aliases": list(release.aliases),
-        "reason": release.reason,
-        "reused": release.reused,
-    }
     if as_json:
-        print_json(summary)
+        print_json(release.summary())
         return
     state = "was there already" if release.reused else "is registered"
     serves = "it serves" if release.is_champion else "it does not serve"

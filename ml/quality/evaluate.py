@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ml.exceptions import ArchiveError, FatalError
 from ml.quality.model import BASELINE, PolicyModel
 from ml.quality.texts import TASKS, Task
-from ml.quality.train import NAME, fit_all
+from ml.quality.train import NAME
 from ml.registry import releases
 from ml.settings import Settings, get_settings
 from ml.sources.archives.files import decompressed, reading
@@ -32,7 +32,7 @@ def evaluate_file(
     text_column: str,
     label_column: str,
     *,
-    data_dir: Path | None = None,
+    settings: Settings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Area under the ROC curve of the champion, and of its baseline, on the texts of a file.
@@ -42,8 +42,7 @@ def evaluate_file(
         file: comma- or tab-separated with a header, plain or compressed.
         text_column: column of the texts; rows without a text or a label are left out.
         label_column: column of the labels: 0 and 1, or two words of which one says yes.
-        data_dir: train the champion's recipe on this data folder instead of loading the champion;
-            needs no registry.
+        settings: those of the process by default.
         progress: called with the number of texts scored and of all.
 
     Returns:
@@ -54,13 +53,44 @@ def evaluate_file(
             there is no champion.
         ArchiveError: if the file cannot be read.
     """
+    texts, labels, skipped = labelled_texts(task, file, text_column, label_column)
+    loaded, release = releases.load_champion(NAME, settings or get_settings())
+    figures = measure(loaded.get_raw_model(), task, texts, labels, progress)
+    return {
+        "model": NAME,
+        "version": release.version,
+        "rows": len(texts),
+        "skipped": skipped,
+        "M8": {task: figures},
+        "auc": figures["auc"],
+    }
+
+
+def labelled_texts(
+    task: Task, file: Path, text_column: str, label_column: str
+) -> tuple[list[str], npt.NDArray[np.int64], int]:
+    """Texts and labels (0 or 1) of a file, and how many rows lack either.
+
+    Raises:
+        FatalError: if the task is unknown, a column is missing or the labels are not of two kinds.
+        ArchiveError: if the file cannot be read.
+    """
     if task not in TASKS:
         raise FatalError(f"unknown task {task!r}; use one of {', '.join(TASKS)}")
     frame = read_table(file, (text_column, label_column))
     kept = frame[(frame[text_column].str.strip() != "") & (frame[label_column].str.strip() != "")]
     labels = binary(kept[label_column].str.strip().tolist(), label_column)
-    model, version = _model(data_dir)
-    texts = kept[text_column].tolist()
+    return kept[text_column].tolist(), labels, len(frame) - len(kept)
+
+
+def measure(
+    model: PolicyModel,
+    task: Task,
+    texts: Sequence[str],
+    labels: npt.NDArray[np.int64],
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """`auc` of a model on labelled texts, and of its `baselines`."""
     scores, plain = [], []
     for start in range(0, len(texts), _BATCH):
         score, baseline = model.margins(task, texts[start : start + _BATCH])
@@ -68,16 +98,8 @@ def evaluate_file(
         plain.append(baseline)
         if progress:
             progress(min(start + _BATCH, len(texts)), len(texts))
-    auc = _auc(labels, np.concatenate(scores))
-    figures = {"auc": auc, "baselines": {BASELINE: {"auc": _auc(labels, np.concatenate(plain))}}}
-    return {
-        "model": NAME,
-        "version": version,
-        "rows": len(texts),
-        "skipped": len(frame) - len(texts),
-        "M8": {task: figures},
-        "auc": auc,
-    }
+    baselines = {BASELINE: {"auc": _auc(labels, np.concatenate(plain))}}
+    return {"auc": _auc(labels, np.concatenate(scores)), "baselines": baselines}
 
 
 def read_table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -132,22 +154,6 @@ def binary(values: list[str], column: str) -> npt.NDArray[np.int64]:
 def _normal(value: str) -> str:
     """A whole number may be written as 1 or 1.0."""
     return value.lower().removesuffix(".0")
-
-
-def _model(data_dir: Path | None) -> tuple[PolicyModel, str]:
-    settings = get_settings()
-    if data_dir is not None:
-        return _trained(data_dir, settings), "unregistered"
-    model, release = releases.load_champion(NAME, settings)
-    return model.get_raw_model(), release.version
-
-
-def _trained(data_dir: Path, settings: Settings) -> PolicyModel:
-    from ml.quality.dataset import load_params, read_data
-
-    params = load_params()
-    outcomes = fit_all(read_data(data_dir, params), params, settings)
-    return PolicyModel({task: outcome.classifier for task, outcome in outcomes.items()})
 
 
 def _auc(labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> float:

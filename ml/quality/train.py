@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,9 +19,9 @@ import numpy.typing as npt
 from ml.quality.dataset import QualityData, TextSet, embeddings, folds, load_params, read_data
 from ml.quality.model import BASELINE, Array, Classifier, PolicyModel, fit_classifier
 from ml.quality.texts import TASKS, Task
-from ml.registry import cards, mirror, releases
+from ml.registry import cards, releases, training
 from ml.registry.releases import Candidate, Release
-from ml.settings import PROJECT_ROOT, Settings, get_settings
+from ml.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
 
@@ -84,25 +83,18 @@ def train_quality_policy(
     """
     settings = settings or get_settings()
     params = params or load_params()
-    begin = time.monotonic()
     data = read_data(settings.data_dir, params)
     digest = data.digest()
-    fingerprint = _fingerprint(digest, params)
-    existing = releases.find(NAME, fingerprint, settings)
-    if existing is not None:
-        log.info("%s %s has this data, these parameters and this code", NAME, existing.version)
-        return existing
-    job = f"{NAME}-{fingerprint[:12]}"
-    with (
-        mirror.training_job(job, "logistic_blend", f"sha256:{digest}", params, settings) as record,
-        _train(data, digest, as_of, params, fingerprint, settings) as candidate,
-    ):
-        release = releases.register(candidate, settings)
-        record["metrics"] = dict(candidate.metrics)
-        record["best_metric"] = candidate.metrics["model"][GATE_METRIC]
-        record["artifacts"] = {"run_id": release.run_id, "version": release.version}
-    log.info("%s %s in %.0f s: %s", NAME, release.version, time.monotonic() - begin, release.reason)
-    return release
+    key = training.fingerprint(digest, params, _code_digest())
+    return training.train_once(
+        NAME,
+        key,
+        lambda _: _train(data, digest, as_of, params, key, settings),
+        method="logistic_blend",
+        data_digest=digest,
+        params=params,
+        settings=settings,
+    )
 
 
 def fit_all(data: QualityData, params: dict[str, Any], settings: Settings) -> dict[Task, Outcome]:
@@ -194,7 +186,7 @@ def _train(
     digest: str,
     as_of: datetime,
     params: dict[str, Any],
-    fingerprint: str,
+    key: str,
     settings: Settings,
 ) -> Iterator[Candidate]:
     """Fit and measure; the candidate's folder exists inside the context."""
@@ -216,7 +208,7 @@ def _train(
         yield Candidate(
             name=NAME,
             model_type="logistic_blend",
-            fingerprint=fingerprint,
+            fingerprint=key,
             folder=Path(folder),
             loader_module="ml.quality.loader",
             gate_metric=GATE_METRIC,
@@ -229,7 +221,7 @@ def _train(
             target="label",
             example=example,
             prediction=model.predict(example),
-            pip_requirements=_requirements(),
+            pip_requirements=training.installed(_PACKAGES),
             incumbent=incumbent[0] if incumbent else None,
         )
 
@@ -309,20 +301,5 @@ def _described(data: QualityData) -> Any:
     ).reset_index(drop=True)
 
 
-def _fingerprint(digest: str, params: dict[str, Any]) -> str:
-    """Hash of everything that decides the result."""
-    parts = [digest, json.dumps(params, sort_keys=True), _code_digest()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 def _code_digest() -> str:
-    """Sha256 of the code that trains; a checkout may come without its history."""
-    paths = sorted((PROJECT_ROOT / "ml" / "quality").glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
-
-
-def _requirements() -> list[str]:
-    """What loading the model needs, pinned to what is installed."""
-    from importlib.metadata import version
-
-    return [f"{package}=={version(package)}" for package in _PACKAGES]
+    return training.code_digest(Path(__file__).parent)

@@ -95,6 +95,17 @@ class Release:
         """Whether it is the one that serves."""
         return CHAMPION in self.aliases
 
+    def summary(self) -> dict[str, Any]:
+        """What people and asset events are told of it."""
+        return {
+            "model": self.name,
+            "version": self.version,
+            "mlflow_version": self.mlflow_version,
+            "aliases": list(self.aliases),
+            "reason": self.reason,
+            "reused": self.reused,
+        }
+
 
 def find(name: str, fingerprint: str, settings: Settings | None = None) -> Release | None:
     """Return the version with that fingerprint, its promotion decided, if there is one."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.gates import run_gate
-from ml.registry import cards, mirror, releases
+from ml.registry import cards, releases, training
 from ml.registry.releases import Candidate, Release
 from ml.settings import PROJECT_ROOT, Settings, get_settings
 from ml.trend import evaluate
@@ -38,6 +36,7 @@ log = logging.getLogger(__name__)
 
 NAME = "trend_video"
 GATE_METRIC = "auc"
+_PACKAGES = ("xgboost-cpu", "xgboost", "numpy", "pandas", "scikit-learn")
 # Columns of a dataset that are no features of the service.
 _ENTITY = frozenset(
     {
@@ -76,29 +75,17 @@ def train_video(
     """
     settings = settings or get_settings()
     params = params or load_params()
-    begin = time.monotonic()
     dataset = build_dataset(as_of, params, settings)
-    fingerprint = _fingerprint(dataset, params)
-    existing = releases.find(NAME, fingerprint, settings)
-    if existing is not None:
-        log.info("%s %s has this data, these parameters and this code", NAME, existing.version)
-        return existing
-    job = f"{NAME}-{fingerprint[:12]}"
-    for suite in ("features_video_momentum", "features_video_standing"):
-        run_gate(suite, run_id=job, as_of=as_of, settings=settings)
-    run_gate(
-        "training_trend_video", run_id=job, as_of=as_of, frame=dataset.frame, settings=settings
+    key = training.fingerprint(dataset.digest, params, _code_digest())
+    return training.train_once(
+        NAME,
+        key,
+        lambda job: _train(dataset, params, key, job, settings),
+        method="xgboost",
+        data_digest=dataset.digest,
+        params=params,
+        settings=settings,
     )
-    with (
-        mirror.training_job(job, "xgboost", f"sha256:{dataset.digest}", params, settings) as record,
-        _train(dataset, params, fingerprint, settings) as candidate,
-    ):
-        release = releases.register(candidate, settings)
-        record["metrics"] = dict(candidate.metrics)
-        record["best_metric"] = candidate.metrics["model"][GATE_METRIC]
-        record["artifacts"] = {"run_id": release.run_id, "version": release.version}
-    log.info("%s %s in %.0f s: %s", NAME, release.version, time.monotonic() - begin, release.reason)
-    return release
 
 
 def fit(split: Split, params: dict[str, Any], required: list[str]) -> TrendModel:
@@ -175,9 +162,18 @@ def later_figures(model: TrendModel, everything: pd.DataFrame, split: Split) -> 
 
 @contextmanager
 def _train(
-    dataset: TrendDataset, params: dict[str, Any], fingerprint: str, settings: Settings
+    dataset: TrendDataset, params: dict[str, Any], key: str, job: str, settings: Settings
 ) -> Iterator[Candidate]:
-    """Fit and measure; the candidate's folder exists inside the context."""
+    """Check, fit and measure; the candidate's folder exists inside the context."""
+    for suite in ("features_video_momentum", "features_video_standing"):
+        run_gate(suite, run_id=job, as_of=dataset.as_of, settings=settings)
+    run_gate(
+        "training_trend_video",
+        run_id=job,
+        as_of=dataset.as_of,
+        frame=dataset.frame,
+        settings=settings,
+    )
     split = split_in_time(dataset.frame, params)
     model = with_heads(fit(split, params, dataset.required), dataset.everything, split, params)
     outcome = split.rising(split.test)
@@ -201,7 +197,7 @@ def _train(
         yield Candidate(
             name=NAME,
             model_type="xgboost",
-            fingerprint=fingerprint,
+            fingerprint=key,
             folder=Path(folder) / "trend_video",
             loader_module="ml.trend.loader",
             gate_metric=GATE_METRIC,
@@ -214,7 +210,7 @@ def _train(
             target="rising",
             example=example,
             prediction=model.predict(split.test.head(5)),
-            pip_requirements=_requirements(),
+            pip_requirements=training.installed(_PACKAGES),
             incumbent=incumbent[0] if incumbent else None,
             artifacts={"dataset.sql": dataset.query},
         )
@@ -291,28 +287,6 @@ def _logged(split: Split, columns: tuple[str, ...]) -> pd.DataFrame:
     return model_input(split.train, columns).assign(rising=split.rising(split.train).astype(float))
 
 
-def _fingerprint(dataset: TrendDataset, params: dict[str, Any]) -> str:
-    """Hash of everything that decides the result."""
-    parts = [dataset.digest, json.dumps(params, sort_keys=True), _code_digest()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 def _code_digest() -> str:
-    """Sha256 of the code that trains; a checkout may come without its history."""
-    code = PROJECT_ROOT / "ml" / "trend"
-    paths = [*code.glob("*.py"), PROJECT_ROOT / "feature_repo" / "features.py"]
-    content = b"".join(path.read_bytes() for path in sorted(paths))
-    return hashlib.sha256(content).hexdigest()
-
-
-def _requirements() -> list[str]:
-    """What loading the model needs, pinned to what is installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    pinned = []
-    for package in ("xgboost-cpu", "xgboost", "numpy", "pandas", "scikit-learn"):
-        try:
-            pinned.append(f"{package}=={version(package)}")
-        except PackageNotFoundError:
-            continue
-    return pinned
+    features = PROJECT_ROOT / "feature_repo" / "features.py"
+    return training.code_digest(Path(__file__).parent, features)

@@ -15,14 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
-import shutil
-import subprocess
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from provenance import provenance
 
 from ml.audience.evaluate import choose, measure
 from ml.audience.files import read_rows
@@ -40,9 +38,7 @@ def main() -> None:
     """Run the bench and write its JSON after each file."""
     arguments = _arguments()
     report: dict[str, Any] = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **provenance(),
     }
     for name, path in _FILES.items():
         before = os.getloadavg()[0]
@@ -81,15 +77,6 @@ def measure_file(path: Path, *, networks: bool) -> dict[str, Any]:
 
 def _rounded(figures: dict[str, float]) -> dict[str, float]:
     return {key: round(value, 4) for key, value in figures.items()}
-
-
-def _commit() -> str:
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    command = [git, "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def _arguments() -> argparse.Namespace:

@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 import httpx
 import psutil
+from provenance import provenance
 
 from ml import features
 from ml.runtime import embedded
@@ -92,9 +91,7 @@ def main() -> None:
         memory.append((age, process.memory_full_info().uss / 2**20))
         print(f"{minute:%H:%M} {len(found)}/{len(waiting)} {memory[-1][1]:.1f} MB", flush=True)
     report = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **provenance(),
         "load_before": load_before,
         "input": "the simulated world, a change a minute",
         "updates": len(seconds),
@@ -145,11 +142,6 @@ def _memory(samples: list[tuple[float, float]]) -> dict[str, float]:
         slope = statistics.linear_regression(ages, sizes).slope
         found["mb_per_hour"] = slope * 3600
     return {name: round(value, 2) for name, value in found.items()}
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":

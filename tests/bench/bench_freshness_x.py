@@ -15,13 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from provenance import provenance
 
 from ml import features
 from ml.runtime import embedded
@@ -62,9 +62,7 @@ def main() -> None:
             seconds.append((online - made_at).total_seconds())
     cuts = statistics.quantiles(seconds, n=20, method="inclusive")
     report = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **provenance(),
         "load_before": load_before,
         "input": "the simulated world, as it is by default",
         "posts": len(posts),
@@ -94,11 +92,6 @@ def _watch(store: Any, until: datetime) -> dict[str, list[tuple[datetime, dateti
                     rows_seen.append((now, newest))
             time.sleep(_EVERY_S)
     return seen
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":

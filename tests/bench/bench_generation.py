@@ -15,15 +15,15 @@ import json
 import logging
 import lzma
 import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections import Counter, defaultdict
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+
+from provenance import provenance
 
 from ml.generation import pipeline
 from ml.generation.artifacts import LocalStore
@@ -47,9 +47,7 @@ def main() -> None:
         settings = get_settings().model_copy(update={"outbox_dir": Path(folder) / "outbox"})
         store = LocalStore(Path(folder) / "store")
         report = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": _commit(),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            **provenance(),
             "load_before": os.getloadavg()[0],
             "input": f"{arguments.country}, {len(briefs)} topics",
             "scripts": scripts(briefs, store, settings),
@@ -178,11 +176,6 @@ def _spread(values: list[float]) -> dict[str, float]:
         "min": round(min(values), 2),
         "max": round(max(values), 2),
     }
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _arguments() -> argparse.Namespace:

@@ -13,14 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from provenance import provenance
 
 from ml.quality.dataset import load_params, read_data
 from ml.quality.model import PolicyModel
@@ -44,9 +42,7 @@ def main() -> None:
         settings = get_settings().model_copy(update={"state_dir": state})
         load = os.getloadavg()[0]
         report = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": _commit(),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            **provenance(),
             "load_before": round(load, 2),
             "embeddings": "kept from an earlier run" if arguments.cache else "made in this run",
             **measure(arguments.data_dir, settings),
@@ -98,11 +94,6 @@ def _figures(task: str, outcomes: list[Outcome]) -> dict:
 
 def _spread(values: list[float]) -> dict[str, float]:
     return {"mean": round(float(np.mean(values)), 4), "sd": round(float(np.std(values)), 4)}
-
-
-def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)  # noqa: S607
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

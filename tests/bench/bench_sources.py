@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import time
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+
+from provenance import provenance
 
 from ml.sources.base import Interval
 from ml.sources.catalog import all_sources
@@ -39,9 +39,7 @@ def main() -> None:
     measured = {source.id: _measure(source) for source in all_sources()}
     rows, seconds = (sum(each[name] for each in measured.values()) for name in ("rows", "seconds"))
     report = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **provenance(),
         "load_before": load,
         "input": "one day of the simulated world, over HTTP",
         "rows_per_second": round(rows / seconds),
@@ -62,12 +60,6 @@ def _measure(source):
         "rows_per_second": round(result.rows / seconds),
         "least_seconds_between_requests": source.spec.min_interval_s,
     }
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -24,9 +24,7 @@ import csv
 import json
 import logging
 import os
-import platform
 import shutil
-import subprocess
 import tempfile
 import time
 from collections import defaultdict
@@ -37,6 +35,7 @@ from pathlib import Path
 
 import numpy as np
 import psycopg
+from provenance import provenance
 from topic_measures import agreement, stability
 
 from ml.settings import Settings, get_settings
@@ -70,9 +69,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     with platform_of(arguments.data_dir) as settings:
         report = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": _commit(),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            **provenance(),
             "load_before": round(load, 2),
             **measure(settings),
             "load_after": round(os.getloadavg()[0], 2),
@@ -416,11 +413,6 @@ def _connect(settings: Settings) -> psycopg.Connection:
     from ml.storage.postgres import connect
 
     return connect(settings.require("database_url"))
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _arguments() -> argparse.Namespace:

@@ -12,17 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import time
 from collections import Counter, defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
+from provenance import provenance
 
 from ml import features
 from ml.clock import as_of
@@ -50,9 +47,7 @@ def main() -> None:
     seeds = [call(split, {**params, "seed": params["seed"] + n}) for n in range(arguments.seeds)]
     model = with_heads(fit(split, params, []), dataset.everything, split, params)
     report = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **provenance(),
         "rows": {"train": len(split.train), "test": len(split.test)},
         "features": filled(dataset.everything, groups),
         "seeds": arguments.seeds,
@@ -107,11 +102,6 @@ def without(names, split, params) -> dict[str, float]:
     }
     figures = call(replace(split, **parts), params)
     return {name: round(figures[name], 4) for name in _SHOWN} | {"features": len(names)}
-
-
-def _commit() -> str:
-    asked = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -13,16 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from provenance import provenance
 from sqlalchemy.engine import make_url
 
 from ml.settings import Settings, get_settings
@@ -116,9 +115,7 @@ def measure(size: Size, settings: Settings) -> dict[str, Any]:
     last = WORLD_START + timedelta(days=size.days)
     found: dict[str, Any] = {
         "asked_rows": size.rows,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **provenance(),
         "days": size.days,
         "minutes": size.minutes,
     }
@@ -213,11 +210,6 @@ def _run(url: Any, *statements: str) -> None:
     with connect(url.render_as_string(hide_password=False), autocommit=True) as conn:
         for statement in statements:
             conn.execute(statement.encode())
-
-
-def _commit() -> str:
-    asked = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import socket
 import subprocess
 import sys
@@ -22,13 +21,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import world_archives as data
 import world_figures as figures
+from provenance import provenance
 from pydantic import SecretStr
 from world_chart import draw
 
@@ -48,9 +48,7 @@ def main() -> None:
     """Run the bench; write its JSON and its picture."""
     arguments = _arguments()
     report: dict[str, Any] = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **provenance(),
         "load_before": round(os.getloadavg()[0], 1),
         "simulated_days": arguments.days,
     }
@@ -181,11 +179,6 @@ def bulk_speed() -> dict[str, Any]:
 def _rate(rows: int, seconds: float) -> dict[str, float]:
     a_second = rows / seconds
     return {"rows_a_second": round(a_second), "million_a_day_takes_s": round(1e6 / a_second)}
-
-
-def _commit() -> str:
-    asked = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _arguments() -> argparse.Namespace:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ml.exceptions import FatalError
-from ml.quality import evaluate
 from ml.quality.dataset import LABELS
+from ml.quality.evaluate import evaluate_file
 from ml.quality.predict import score_texts
 from ml.quality.train import NAME, train_quality_policy
 from ml.registry import releases
@@ -55,15 +55,14 @@ def settings(stack: Settings, tmp_path_factory) -> Settings:
     return stack.model_copy(update={"data_dir": folder.parent})
 
 
-def test_before_a_training_it_says_what_to_run(settings, monkeypatch, tmp_path):
-    monkeypatch.setattr(evaluate, "get_settings", lambda: settings)
+def test_before_a_training_it_says_what_to_run(settings, tmp_path):
     file = tmp_path / "f.csv"
     file.write_text("text,label\nclick my channel,1\nnice song,0\n")
     with pytest.raises(FatalError, match="ytempire train quality"):
-        evaluate.evaluate_file("spam", file, "text", "label")
+        evaluate_file("spam", file, "text", "label", settings=settings)
 
 
-def test_training_registers_a_version_that_evaluates_a_file(settings, monkeypatch, tmp_path):
+def test_training_registers_a_version_that_evaluates_a_file(settings, tmp_path):
     release = train_quality_policy(AS_OF, settings)
     assert release.reason
     assert set(release.tags) >= {"data_digest", "test_digest", "licences", "toxicity_auc_on_tweets"}
@@ -84,8 +83,7 @@ def test_training_registers_a_version_that_evaluates_a_file(settings, monkeypatc
     scores = score_texts(model, ["click my boat channel", "lovely boat song"])
     assert scores["spam"][0] > scores["spam"][1]
 
-    monkeypatch.setattr(evaluate, "get_settings", lambda: settings)
     file = tmp_path / "f.tsv"
     file.write_text("text\tlabel\nclick my boat channel\tspam\nlovely boat song\tham\n")
-    report = evaluate.evaluate_file("spam", file, "text", "label")
+    report = evaluate_file("spam", file, "text", "label", settings=settings)
     assert (report["version"], report["rows"], report["auc"]) == (release.version, 2, 1.0)

@@ -85,27 +85,23 @@ def test_labels_hold_ids_and_no_text():
     assert labels["comment_id"].str.fullmatch(r"[\w-]{20,60}").all()
 
 
-@pytest.fixture
-def scored(monkeypatch, model):
-    """Evaluate with the small model instead of a champion."""
-    monkeypatch.setattr(evaluate, "_model", lambda data_dir: (model, "1.0.0"))
-    return evaluate.evaluate_file
-
-
 @pytest.mark.parametrize(
     ("yes", "no"), [("1", "0"), ("1.0", "0.0"), ("spam", "ham"), ("True", "False")]
 )
-def test_evaluates_files_of_many_kinds(scored, tmp_path, yes, no):
+def test_evaluates_files_of_many_kinds(model, tmp_path, yes, no):
     rows = [("click my channel now", yes), ("lovely song", no), ("", no), ("click my page", yes)]
     file = tmp_path / "comments.csv.gz"
     pd.DataFrame(rows, columns=["said", "kind"]).to_csv(file, index=False, sep="\t")
+    texts, labels, skipped = evaluate.labelled_texts("spam", file, "said", "kind")
+    assert (len(texts), labels.tolist(), skipped) == (3, [1, 0, 1], 1)
     seen = []
-    report = scored("spam", file, "said", "kind", progress=lambda done, of: seen.append((done, of)))
-    assert (report["rows"], report["skipped"], report["version"]) == (3, 1, "1.0.0")
-    assert report["auc"] == report["M8"]["spam"]["auc"] == 1.0
-    assert 0 <= report["M8"]["spam"]["baselines"]["tfidf_logistic"]["auc"] <= 1
+    figures = evaluate.measure(
+        model, "spam", texts, labels, progress=lambda done, of: seen.append((done, of))
+    )
+    assert figures["auc"] == 1.0
+    assert 0 <= figures["baselines"]["tfidf_logistic"]["auc"] <= 1
     assert seen == [(3, 3)]
-    json.dumps(report)
+    json.dumps(figures)
 
 
 @pytest.mark.parametrize(
@@ -117,19 +113,19 @@ def test_evaluates_files_of_many_kinds(scored, tmp_path, yes, no):
         (("text", "label"), ["a", "b"], "one of them must be a yes"),
     ],
 )
-def test_a_wrong_file_is_refused_in_one_line(scored, tmp_path, columns, labels, message):
+def test_a_wrong_file_is_refused_in_one_line(tmp_path, columns, labels, message):
     file = tmp_path / "f.csv"
     pd.DataFrame({"text": ["one", "two"], "label": labels}).to_csv(file, index=False)
     with pytest.raises(FatalError, match=message) as error:
-        scored("spam", file, *columns)
+        evaluate.labelled_texts("spam", file, *columns)
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_task_and_an_absent_file_are_refused(scored, tmp_path):
+def test_an_unknown_task_and_an_absent_file_are_refused(tmp_path):
     with pytest.raises(FatalError, match="clickbait, spam, toxicity"):
-        scored("humour", tmp_path / "f.csv", "a", "b")
+        evaluate.labelled_texts("humour", tmp_path / "f.csv", "a", "b")
     with pytest.raises(FatalError, match="does not exist"):
-        scored("spam", tmp_path / "f.csv", "a", "b")
+        evaluate.labelled_texts("spam", tmp_path / "f.csv", "a", "b")
 
 
 def test_the_real_data_is_read_whole(data_dir):

@@ -1,0 +1,81 @@
+"""What every training does around its own work: recognise itself, be recorded, be registered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from ml.registry import mirror, releases
+from ml.registry.releases import Candidate, Release
+from ml.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def code_digest(folder: Path, *others: Path) -> str:
+    """Sha256 of the code in a folder and of other files; a checkout may come without history."""
+    paths = sorted([*folder.glob("*.py"), *others])
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def fingerprint(data_digest: str, params: Mapping[str, Any], code: str) -> str:
+    """Hash of everything that decides the result of a training."""
+    parts = [data_digest, json.dumps(params, sort_keys=True), code]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def installed(packages: Iterable[str]) -> list[str]:
+    """Those of the packages that are here, pinned: what loading a model needs."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    pinned = []
+    for package in packages:
+        try:
+            pinned.append(f"{package}=={version(package)}")
+        except PackageNotFoundError:
+            continue
+    return pinned
+
+
+def train_once(
+    name: str,
+    key: str,
+    train: Callable[[str], AbstractContextManager[Candidate]],
+    *,
+    method: str,
+    data_digest: str,
+    params: Mapping[str, Any],
+    settings: Settings,
+) -> Release:
+    """Train and register, unless a version with that fingerprint exists; then return it.
+
+    Args:
+        name: registered model.
+        key: the fingerprint.
+        train: makes the candidate, given the id of the job; its folder exists inside the context.
+        method: how it is trained, for `ml.training_jobs`.
+        data_digest: sha256 of the training data.
+        params: of the training.
+        settings: where the registry and the database are.
+    """
+    existing = releases.find(name, key, settings)
+    if existing is not None:
+        log.info("%s %s has this data, these parameters and this code", name, existing.version)
+        return existing
+    begin, job = time.monotonic(), f"{name}-{key[:12]}"
+    with (
+        mirror.training_job(job, method, f"sha256:{data_digest}", params, settings) as record,
+        train(job) as candidate,
+    ):
+        release = releases.register(candidate, settings)
+        record["metrics"] = dict(candidate.metrics)
+        record["best_metric"] = candidate.metrics["model"][candidate.gate_metric]
+        record["artifacts"] = {"run_id": release.run_id, "version": release.version}
+    log.info("%s %s in %.0f s: %s", name, release.version, time.monotonic() - begin, release.reason)
+    return release
