@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from feast import FeatureView, Field  # noqa: TID253 - see entities.py
-from feast.types import Bool, FeastType, Float64, Int64, String  # noqa: TID253 - see entities.py
+from feast.types import Bool, Float64, Int64, String  # noqa: TID253 - see entities.py
 
 from feature_repo.entities import OWNER, query, story, video
 from feature_repo.sources import (
@@ -22,14 +22,6 @@ from feature_repo.sources import (
     video_text_source,
 )
 
-
-def _field(
-    name: str, dtype: FeastType, group: str, unit: str, description: str, *, nullable: bool = False
-) -> Field:
-    tags = {"group": group, "unit": unit, "nullable": str(nullable).lower()}
-    return Field(name=name, dtype=dtype, description=description, tags=tags)
-
-
 _TYPES = {"int": Int64, "real": Float64, "flag": Bool, "text": String}
 
 
@@ -39,126 +31,61 @@ def _table(rows: str) -> list[Field]:
     for line in rows.strip().splitlines():
         name, kind, group, unit, description = (cell.strip() for cell in line.split(" | "))
         nullable = kind.endswith("?")
+        tags = {"group": group, "unit": unit, "nullable": str(nullable).lower()}
         dtype = _TYPES[kind.removesuffix("?")]
-        fields.append(_field(name, dtype, group, unit, description, nullable=nullable))
+        fields.append(Field(name=name, dtype=dtype, description=description, tags=tags))
     return fields
 
 
-_MOMENTUM = [
-    _field("day_number", Int64, "temporal", "days", "Days since the first observation"),
-    _field("hours_since_first", Float64, "temporal", "hours", "Since the first observation"),
-    _field(
-        "hours_since_previous",
-        Float64,
-        "temporal",
-        "hours",
-        "Since the observation before; missing on the first",
-        nullable=True,
-    ),
-    _field("views", Int64, "engagement", "views", "Views so far"),
-    _field("likes", Int64, "engagement", "likes", "Missing when hidden", nullable=True),
-    _field("comments", Int64, "engagement", "comments", "Missing when hidden", nullable=True),
-    _field("log_views", Float64, "engagement", "ln views", "Natural logarithm of the views"),
-    _field(
-        "log_growth_1d",
-        Float64,
-        "engagement",
-        "ln ratio",
-        "Views against the observation before",
-        nullable=True,
-    ),
-    _field(
-        "views_per_hour",
-        Float64,
-        "engagement",
-        "views/hour",
-        "Since the observation before",
-        nullable=True,
-    ),
-    _field("like_rate", Float64, "engagement", "ratio", "Likes per view", nullable=True),
-    _field("comment_rate", Float64, "engagement", "ratio", "Comments per view", nullable=True),
-    _field(
-        "engagement_rate",
-        Float64,
-        "engagement",
-        "ratio",
-        "Likes and comments per view; missing under 100 views",
-        nullable=True,
-    ),
-    _field(
-        "like_growth_1d",
-        Float64,
-        "engagement",
-        "ln ratio",
-        "Likes against the observation before",
-        nullable=True,
-    ),
-    _field(
-        "comment_growth_1d",
-        Float64,
-        "engagement",
-        "ln ratio",
-        "Comments against the observation before",
-        nullable=True,
-    ),
-    _field("age_hours", Float64, "temporal", "hours", "Since publication", nullable=True),
-    _field("log_age_hours", Float64, "temporal", "ln hours", "Logarithm of the age", nullable=True),
-    _field(
-        "lifetime_views_per_hour",
-        Float64,
-        "engagement",
-        "views/hour",
-        "Since publication",
-        nullable=True,
-    ),
-    _field("regions_listed", Int64, "engagement", "regions", "Charts that list it that day"),
-    _field(
-        "regions_change_1d",
-        Int64,
-        "engagement",
-        "regions",
-        "Against the observation before",
-        nullable=True,
-    ),
-    _field("best_rank", Int64, "engagement", "rank", "Best chart position", nullable=True),
-    _field(
-        "rank_change_1d",
-        Int64,
-        "engagement",
-        "ranks",
-        "Against the observation before",
-        nullable=True,
-    ),
-    _field("observed_hour", Int64, "temporal", "UTC hour", "Hour of the observation"),
-    _field("observed_dow", Int64, "temporal", "weekday", "Weekday of the observation"),
-    _field("is_weekend", Bool, "temporal", "flag", "Observed on Saturday or Sunday"),
-]
+_MOMENTUM = _table(
+    """
+day_number | int | temporal | days | Days since the first observation
+hours_since_first | real | temporal | hours | Since the first observation
+hours_since_previous | real? | temporal | hours | Since the observation before; missing on the first
+views | int | engagement | views | Views so far
+likes | int? | engagement | likes | Missing when hidden
+comments | int? | engagement | comments | Missing when hidden
+log_views | real | engagement | ln views | Natural logarithm of the views
+log_growth_1d | real? | engagement | ln ratio | Views against the observation before
+views_per_hour | real? | engagement | views/hour | Since the observation before
+like_rate | real? | engagement | ratio | Likes per view
+comment_rate | real? | engagement | ratio | Comments per view
+engagement_rate | real? | engagement | ratio | Likes and comments per view; missing under 100 views
+like_growth_1d | real? | engagement | ln ratio | Likes against the observation before
+comment_growth_1d | real? | engagement | ln ratio | Comments against the observation before
+age_hours | real? | temporal | hours | Since publication
+log_age_hours | real? | temporal | ln hours | Logarithm of the age
+lifetime_views_per_hour | real? | engagement | views/hour | Since publication
+regions_listed | int | engagement | regions | Charts that list it that day
+regions_change_1d | int? | engagement | regions | Against the observation before
+best_rank | int? | engagement | rank | Best chart position
+rank_change_1d | int? | engagement | ranks | Against the observation before
+observed_hour | int | temporal | UTC hour | Hour of the observation
+observed_dow | int | temporal | weekday | Weekday of the observation
+is_weekend | flag | temporal | flag | Observed on Saturday or Sunday
+    """
+)
 
-_PROFILE = [
-    _field("category_id", Int64, "channel", "id", "Category of the provider", nullable=True),
-    _field("language", String, "text", "BCP 47", "As the uploader declared it", nullable=True),
-    _field("duration_s", Float64, "text", "seconds", "Length of the video", nullable=True),
-    _field("log_duration", Float64, "text", "ln seconds", "Logarithm of it", nullable=True),
-    _field("title_chars", Int64, "text", "characters", "Length of the title"),
-    _field("title_words", Int64, "text", "words", "Words in the title"),
-    _field("title_caps_share", Float64, "text", "share", "Capitals among the letters"),
-    _field("title_has_question", Bool, "text", "flag", "A question mark in the title"),
-    _field("title_has_number", Bool, "text", "flag", "A digit in the title"),
-    _field("title_emoji_count", Int64, "text", "characters", "Emoji in the title"),
-    _field("tag_count", Int64, "text", "tags", "Number of tags"),
-    _field("made_for_kids", Bool, "channel", "flag", "As declared", nullable=True),
-    _field("published_hour", Int64, "temporal", "UTC hour", "Of publication", nullable=True),
-    _field("published_dow", Int64, "temporal", "weekday", "Of publication", nullable=True),
-    _field("channel_videos_before", Int64, "channel", "videos", "Of the channel, seen earlier"),
-    _field(
-        "channel_median_log_views_before",
-        Float64,
-        "channel",
-        "ln views",
-        "Median first-day views of those; missing for a new channel",
-        nullable=True,
-    ),
-]
+_PROFILE = _table(
+    """
+category_id | int? | channel | id | Category of the provider
+language | text? | text | BCP 47 | As the uploader declared it
+duration_s | real? | text | seconds | Length of the video
+log_duration | real? | text | ln seconds | Logarithm of it
+title_chars | int | text | characters | Length of the title
+title_words | int | text | words | Words in the title
+title_caps_share | real | text | share | Capitals among the letters
+title_has_question | flag | text | flag | A question mark in the title
+title_has_number | flag | text | flag | A digit in the title
+title_emoji_count | int | text | characters | Emoji in the title
+tag_count | int | text | tags | Number of tags
+made_for_kids | flag? | channel | flag | As declared
+published_hour | int? | temporal | UTC hour | Of publication
+published_dow | int? | temporal | weekday | Of publication
+channel_videos_before | int | channel | videos | Of the channel, seen earlier
+channel_median_log_views_before | real? | channel | ln views | Median of their first-day views
+    """
+)
 
 _DYNAMICS = _table(
     """
@@ -284,104 +211,38 @@ published_on_weekend | flag? | temporal | flag | Published on a Saturday or Sund
     """
 )
 
-_STORY = [
-    _field("upvotes", Int64, "engagement", "upvotes", "Upvotes so far"),
-    _field(
-        "comments",
-        Int64,
-        "engagement",
-        "comments",
-        "Missing where none are possible",
-        nullable=True,
-    ),
-    _field(
-        "rank",
-        Int64,
-        "engagement",
-        "rank",
-        "Place on the front page; missing when not on it",
-        nullable=True,
-    ),
-    _field("log_upvotes", Float64, "engagement", "ln upvotes", "Natural logarithm of the upvotes"),
-    _field(
-        "comments_per_upvote", Float64, "engagement", "ratio", "Comments per upvote", nullable=True
-    ),
-    _field(
-        "age_h",
-        Float64,
-        "temporal",
-        "hours",
-        "Since submission; in archives, since the first sight",
-        nullable=True,
-    ),
-    _field(
-        "hours_since_previous",
-        Float64,
-        "temporal",
-        "hours",
-        "Since the sight that the rates compare with: 15 minutes to 26 hours older",
-        nullable=True,
-    ),
-    _field(
-        "upvotes_per_h",
-        Float64,
-        "engagement",
-        "upvotes/hour",
-        "Gained since the sight before",
-        nullable=True,
-    ),
-    _field(
-        "comments_per_h",
-        Float64,
-        "engagement",
-        "comments/hour",
-        "Gained since the sight before",
-        nullable=True,
-    ),
-    _field("observed_hour", Int64, "temporal", "UTC hour", "Hour of the sight"),
-    _field("observed_dow", Int64, "temporal", "weekday", "Weekday of the sight"),
-]
+_STORY = _table(
+    """
+upvotes | int | engagement | upvotes | Upvotes so far
+comments | int? | engagement | comments | Missing where none are possible
+rank | int? | engagement | rank | Place on the front page; missing when not on it
+log_upvotes | real | engagement | ln upvotes | Natural logarithm of the upvotes
+comments_per_upvote | real? | engagement | ratio | Comments per upvote
+age_h | real? | temporal | hours | Since submission; in archives, since the first sight
+hours_since_previous | real? | temporal | hours | Since the sight compared with
+upvotes_per_h | real? | engagement | upvotes/hour | Gained since the sight before
+comments_per_h | real? | engagement | comments/hour | Gained since the sight before
+observed_hour | int | temporal | UTC hour | Hour of the sight
+observed_dow | int | temporal | weekday | Weekday of the sight
+    """
+)
 
-_QUERY = [
-    _field("posts_1h", Int64, "engagement", "posts", "Posts of the last hour that match it"),
-    _field("posts_6h", Int64, "engagement", "posts", "Of the last 6 hours"),
-    _field("posts_24h", Int64, "engagement", "posts", "Of the last 24 hours"),
-    _field("authors_1h", Int64, "channel", "authors", "Different authors in the last hour"),
-    _field("authors_24h", Int64, "channel", "authors", "Different authors in the last 24 hours"),
-    _field(
-        "hours_covered",
-        Float64,
-        "temporal",
-        "hours",
-        "Since the oldest post of the last 24 hours: a young stream knows less than a day",
-    ),
-    _field(
-        "log_growth_1h",
-        Float64,
-        "engagement",
-        "ln ratio",
-        "Posts of the last hour against the hour before; missing under 2 covered hours",
-        nullable=True,
-    ),
-    _field(
-        "log_growth_6h",
-        Float64,
-        "engagement",
-        "ln ratio",
-        "Posts of the last 6 hours against the 6 before; missing under 12 covered hours",
-        nullable=True,
-    ),
-    _field(
-        "engagements_24h",
-        Int64,
-        "engagement",
-        "engagements",
-        "Likes, reposts, replies and quotes of the posts when they arrived",
-    ),
-    _field("engagements_per_post_24h", Float64, "engagement", "ratio", "Of those, per post"),
-    _field("observed_hour", Int64, "temporal", "UTC hour", "Hour of the newest arrival"),
-    _field("observed_dow", Int64, "temporal", "weekday", "Weekday of the newest arrival"),
-]
+_QUERY = _table(
+    """
+posts_1h | int | engagement | posts | Posts of the last hour that match it
+posts_6h | int | engagement | posts | Of the last 6 hours
+posts_24h | int | engagement | posts | Of the last 24 hours
+authors_1h | int | channel | authors | Different authors in the last hour
+authors_24h | int | channel | authors | Different authors in the last 24 hours
+hours_covered | real | temporal | hours | Since the oldest post of the last 24 hours
+log_growth_1h | real? | engagement | ln ratio | Of posts_1h, over the hour before; needs 2 h
+log_growth_6h | real? | engagement | ln ratio | Of posts_6h, over the 6 hours before; needs 12 h
+engagements_24h | int | engagement | engagements | Likes, reposts, replies, quotes on arrival
+engagements_per_post_24h | real | engagement | ratio | Of those, per post
+observed_hour | int | temporal | UTC hour | Hour of the newest arrival
+observed_dow | int | temporal | weekday | Weekday of the newest arrival
+    """
+)
 
 video_momentum = FeatureView(
     name="video_momentum",

@@ -13,80 +13,39 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 
 from feature_repo.entities import OWNER
 
-video_momentum_source = PostgreSQLSource(
-    name="video_momentum_source",
-    table="features.video_momentum",
-    timestamp_field="event_at",
-    created_timestamp_column="available_at",
-    description="One row per video and UTC day of observation",
-    owner=OWNER,
-)
 
-video_profile_source = PostgreSQLSource(
-    name="video_profile_source",
-    table="features.video_profile",
-    timestamp_field="event_at",
-    created_timestamp_column="available_at",
-    description="One row per video, at its first observation",
-    owner=OWNER,
-)
+def _table(name: str, description: str) -> PostgreSQLSource:
+    return PostgreSQLSource(
+        name=f"{name}_source",
+        table=f"features.{name}",
+        timestamp_field="event_at",
+        created_timestamp_column="available_at",
+        description=description,
+        owner=OWNER,
+    )
 
-video_dynamics_source = PostgreSQLSource(
-    name="video_dynamics_source",
-    table="features.video_dynamics",
-    timestamp_field="event_at",
-    created_timestamp_column="available_at",
-    description="One row per video and UTC day of observation",
-    owner=OWNER,
-)
 
-video_standing_source = PostgreSQLSource(
-    name="video_standing_source",
-    table="features.video_standing",
-    timestamp_field="event_at",
-    created_timestamp_column="available_at",
-    description="One row per video and UTC day of observation",
-    owner=OWNER,
-)
+def _stream(name: str, table: PostgreSQLSource) -> PushSource:
+    """A stream appends to the same table and pushes the same rows."""
+    return PushSource(
+        name=f"{name}_push",
+        batch_source=table,
+        description="Rows that ml.streaming has just appended",
+        owner=OWNER,
+    )
 
-video_text_source = PostgreSQLSource(
-    name="video_text_source",
-    table="features.video_text",
-    timestamp_field="event_at",
-    created_timestamp_column="available_at",
-    description="One row per video, at its first observation",
-    owner=OWNER,
-)
 
-story_momentum_source = PostgreSQLSource(
-    name="story_momentum_source",
-    table="features.story_momentum",
-    timestamp_field="event_at",
-    created_timestamp_column="available_at",
-    description="One row per story and sight of it",
-    owner=OWNER,
-)
+_VIDEO_DAY = "One row per video and UTC day of observation"
+_VIDEO = "One row per video, at its first observation"
 
-# A stream appends to the same table and pushes the same rows.
-story_momentum_push = PushSource(
-    name="story_momentum_push",
-    batch_source=story_momentum_source,
-    description="Rows that ml.streaming has just appended",
-    owner=OWNER,
+video_momentum_source = _table("video_momentum", _VIDEO_DAY)
+video_dynamics_source = _table("video_dynamics", _VIDEO_DAY)
+video_standing_source = _table("video_standing", _VIDEO_DAY)
+video_profile_source = _table("video_profile", _VIDEO)
+video_text_source = _table("video_text", _VIDEO)
+story_momentum_push = _stream(
+    "story_momentum", _table("story_momentum", "One row per story and sight of it")
 )
-
-query_momentum_source = PostgreSQLSource(
-    name="query_momentum_source",
-    table="features.query_momentum",
-    timestamp_field="event_at",
-    created_timestamp_column="available_at",
-    description="One row per query on X and arrival of posts",
-    owner=OWNER,
-)
-
-query_momentum_push = PushSource(
-    name="query_momentum_push",
-    batch_source=query_momentum_source,
-    description="Rows that ml.streaming has just appended",
-    owner=OWNER,
+query_momentum_push = _stream(
+    "query_momentum", _table("query_momentum", "One row per query on X and arrival of posts")
 )

@@ -27,7 +27,7 @@ def score_videos():
         from dataclasses import asdict
         from datetime import datetime
 
-        from ml.trend.predict import score_videos as score_all
+        from ml.trend.video.predict import score_videos as score_all
 
         counts = asdict(score_all(datetime.fromisoformat(now)))
         context["outlet_events"][PREDICTIONS].extra = {"as_of": now, **counts}

@@ -29,7 +29,7 @@ def train_trend_video():
     def train_and_register(now: str, **context: Any) -> dict[str, Any]:
         from datetime import datetime
 
-        from ml.trend.train import train_video
+        from ml.trend.video.train import train_video
 
         release = train_video(datetime.fromisoformat(now))
         covered = {"as_of": now, **release.summary()}

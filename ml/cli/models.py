@@ -13,7 +13,7 @@ from rich.table import Table
 from ml.cli.console import JsonFlag, errors, output, print_json
 
 if TYPE_CHECKING:
-    from ml.quality.texts import Task
+    from ml.quality.policy.texts import Task
     from ml.registry.releases import Release
 
 AsOf = Annotated[
@@ -42,7 +42,7 @@ def train_trend(as_of: AsOf = None, as_json: JsonFlag = False) -> None:
 
     Example: ytempire train trend
     """
-    from ml.trend.train import train_video
+    from ml.trend.video.train import train_video
 
     _train(train_video, as_of, as_json)
 
@@ -52,7 +52,7 @@ def train_quality(as_of: AsOf = None, as_json: JsonFlag = False) -> None:
 
     Example: YTEMPIRE_DATA_DIR=~/archives ytempire train quality
     """
-    from ml.quality.train import train_quality_policy
+    from ml.quality.policy.train import train_quality_policy
 
     _train(train_quality_policy, as_of, as_json)
 
@@ -115,7 +115,7 @@ def evaluate_quality(
     Example: ytempire evaluate quality --task spam --file c.csv --text-column CONTENT
     --label-column CLASS
     """
-    from ml.quality.evaluate import evaluate_file
+    from ml.quality.policy.evaluate import evaluate_file
 
     with errors.status("scoring") as status:
         result = evaluate_file(

@@ -26,10 +26,10 @@ from ml.registry.releases import Release
 from ml.settings import Settings, get_settings
 from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect
-from ml.trend import evaluate
-from ml.trend.dataset import bounds, labelled_frame, load_params, own_observation
-from ml.trend.model import TEXT_COLUMNS, model_input
-from ml.trend.train import NAME
+from ml.trend.video import evaluate
+from ml.trend.video.dataset import bounds, labelled_frame, load_params, own_observation
+from ml.trend.video.model import TEXT_COLUMNS, model_input
+from ml.trend.video.train import NAME
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -70,7 +70,7 @@ class Predictor:
         import pandas as pd
 
         from ml.features import online_features
-        from ml.trend.model import model_input
+        from ml.trend.video.model import model_input
 
         service = self._release.tags["feature_service"]
         row = online_features(service, [video_id], store=self._store)[0]

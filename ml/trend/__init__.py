@@ -1,3 +1,3 @@
-"""The trend predictor: will a video's views grow more than usual in the next 48 hours."""
+"""The trend predictor: a room each for what it is asked about, all trained and scored alike."""
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ from ml import features
 from ml.clock import as_of
 from ml.settings import get_settings
 from ml.storage.postgres import connect
-from ml.trend import evaluate
-from ml.trend.dataset import build_dataset, load_params, split_in_time
-from ml.trend.train import fit, later_figures, with_heads
+from ml.trend.video import evaluate
+from ml.trend.video.dataset import build_dataset, load_params, split_in_time
+from ml.trend.video.train import fit, later_figures, with_heads
 
 _OUT = Path(__file__).parent / "results" / "trend.json"
 _SHOWN = ("accuracy", "auc", "ece")

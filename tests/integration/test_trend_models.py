@@ -20,8 +20,8 @@ from ml.storage import migrate
 from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect, copy_rows
 from ml.topics import assign_topics
-from ml.trend.predict import score_videos
-from ml.trend.train import NAME, train_video
+from ml.trend.video.predict import score_videos
+from ml.trend.video.train import NAME, train_video
 
 START = datetime(2030, 1, 1, 5, tzinfo=UTC)
 VIDEOS, SPAN, LIFE = 900, 60, 6
@@ -200,7 +200,7 @@ def test_logged_model_has_signature_example_and_card(platform, release):
 
 
 def test_worse_version_is_refused_and_the_champion_stays(platform, release):
-    from ml.trend.dataset import load_params
+    from ml.trend.video.dataset import load_params
 
     params = load_params()
     weak = {**params, "max_rounds": 1, "xgboost": {**params["xgboost"], "max_depth": 1}}

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml.trend.dataset import load_params, split_in_time
-from ml.trend.heads import (
+from ml.trend.video.dataset import load_params, split_in_time
+from ml.trend.video.heads import (
     EVENT_HEADS,
     GROWTH_HEADS,
     conformal_width,
@@ -14,8 +14,8 @@ from ml.trend.heads import (
     mean_relative_squared_error,
     relative_error,
 )
-from ml.trend.model import TrendModel
-from ml.trend.train import fit, later_figures, with_heads
+from ml.trend.video.model import TrendModel
+from ml.trend.video.train import fit, later_figures, with_heads
 
 PARAMS = {**load_params(), "max_rounds": 60, "early_stopping_rounds": 20}
 

@@ -16,9 +16,9 @@ from ml.registry import mirror, releases
 from ml.registry.releases import Release
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import Merge, copy_rows, create_staging, merge, transaction
-from ml.trend.dataset import own_observation
-from ml.trend.model import model_input
-from ml.trend.train import NAME
+from ml.trend.video.dataset import own_observation
+from ml.trend.video.model import model_input
+from ml.trend.video.train import NAME
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ml.exceptions import MissingFeatureError
-from ml.trend import evaluate
-from ml.trend.dataset import load_params, split_in_time
-from ml.trend.model import Calibrator, TrendModel, fit_calibrator, log_odds, model_input
-from ml.trend.train import fit
+from ml.trend.video import evaluate
+from ml.trend.video.dataset import load_params, split_in_time
+from ml.trend.video.model import Calibrator, TrendModel, fit_calibrator, log_odds, model_input
+from ml.trend.video.train import fit
 
 PARAMS = {**load_params(), "max_rounds": 200, "early_stopping_rounds": 20}
 

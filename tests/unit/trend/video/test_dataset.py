@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.exceptions import FatalError, MissingFeatureError
-from ml.trend.dataset import (
+from ml.trend.video.dataset import (
     check_required,
     frame_digest,
     load_params,

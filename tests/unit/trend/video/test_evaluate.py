@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.trend.dataset import load_params, split_in_time
-from ml.trend.evaluate import (
+from ml.trend.video.dataset import load_params, split_in_time
+from ml.trend.video.evaluate import (
     baselines,
     best_threshold,
     calibration_table,

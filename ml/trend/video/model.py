@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.exceptions import MissingFeatureError
-from ml.trend.dataset import check_required
-from ml.trend.heads import HeadFacts, forecast
+from ml.trend.video.dataset import check_required
+from ml.trend.video.heads import HeadFacts, forecast
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ class Specification:
 class TrendModel:
     """Trees, calibrator and specification; predicts from rows of the feature service.
 
-    `forests` are the further heads of `ml.trend.heads`, by name.
+    `forests` are the further heads of `ml.trend.video.heads`, by name.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class TrendModel:
 
         Returns:
             `probability` and `rising` (boolean) of growing more than usual in 48 hours; and of the
-            further heads, as `ml.trend.heads.forecast` names them, growth as ln ratios.
+            further heads, as `ml.trend.video.heads.forecast` names them, growth as ln ratios.
         """
         matrix = self.matrix(frame)
         probability = self.specification.calibrator(raw_probability(self.booster, matrix))

@@ -21,7 +21,7 @@ def labelled_rows():
 
 
 def _labelled_rows(videos, seed=3, days=60):
-    """Rows as `ml.trend.dataset` builds them, days 1 to 3 of each video."""
+    """Rows as `ml.trend.video.dataset` builds them, days 1 to 3 of each video."""
     import pandas as pd
 
     random = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ml.trend.model import TrendModel
+from ml.trend.video.model import TrendModel
 
 
 def _load_pyfunc(path: str) -> TrendModel:

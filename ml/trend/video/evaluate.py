@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.trend.heads import mean_relative_squared_error
-from ml.trend.model import design_matrix, linear_growth
+from ml.trend.video.heads import mean_relative_squared_error
+from ml.trend.video.model import design_matrix, linear_growth
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml.trend.dataset import Split
+    from ml.trend.video.dataset import Split
 
 Array = npt.NDArray[np.float64]
 

@@ -16,10 +16,10 @@ from ml.gates import run_gate
 from ml.registry import cards, releases, training
 from ml.registry.releases import Candidate, Release
 from ml.settings import PROJECT_ROOT, Settings, get_settings
-from ml.trend import evaluate
-from ml.trend.dataset import Split, TrendDataset, build_dataset, load_params, split_in_time
-from ml.trend.heads import fit_heads, measure_heads
-from ml.trend.model import (
+from ml.trend.video import evaluate
+from ml.trend.video.dataset import Split, TrendDataset, build_dataset, load_params, split_in_time
+from ml.trend.video.heads import fit_heads, measure_heads
+from ml.trend.video.model import (
     Specification,
     TrendModel,
     design_matrix,
@@ -199,7 +199,7 @@ def _train(
             model_type="xgboost",
             fingerprint=key,
             folder=Path(folder) / "trend_video",
-            loader_module="ml.trend.loader",
+            loader_module="ml.trend.video.loader",
             gate_metric=GATE_METRIC,
             metrics=metrics,
             params=params,
