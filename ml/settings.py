@@ -246,6 +246,33 @@ class Settings(BaseSettings):
 
     # The HTTP API
     api_key: SecretStr | None = Field(None, validation_alias="YTEMPIRE_API_KEY")
+    api_database_url: str | None = Field(
+        None,
+        validation_alias="YTEMPIRE_API_DATABASE_URL",
+        description="login of the API with the rights it needs; none is DATABASE_URL's",
+    )
+    api_workers: int = Field(2, ge=1, validation_alias="WEB_CONCURRENCY")
+    api_jwt_key_file: Path | None = Field(
+        None,
+        validation_alias="YTEMPIRE_API_JWT_KEY_FILE",
+        description="PEM of RSA keys: the first signs tokens, all verify; the embedded profile"
+        " makes its own",
+    )
+    api_token_minutes: int = Field(15, ge=1, le=60, validation_alias="YTEMPIRE_API_TOKEN_MINUTES")
+    api_issuer: str = Field("ytempire", validation_alias="YTEMPIRE_API_ISSUER")
+    api_rate_limits: dict[str, str] = Field(
+        {},
+        validation_alias="YTEMPIRE_API_RATE_LIMITS",
+        description="JSON object: a scope or a route's path and CALLS/SECONDS of one key",
+    )
+    api_cors_origins: tuple[str, ...] = Field(
+        (),
+        validation_alias="YTEMPIRE_API_CORS_ORIGINS",
+        description="JSON list of origins whose pages may call the API; none by default",
+    )
+    api_max_body_bytes: int = Field(
+        1_048_576, ge=1024, validation_alias="YTEMPIRE_API_MAX_BODY_BYTES"
+    )
 
     # Orchestration
     ingest_schedule: str | None = Field(
@@ -278,6 +305,64 @@ class Settings(BaseSettings):
     script_temperature: float = Field(0.7, validation_alias="SCRIPT_TEMPERATURE")
     script_top_p: float = Field(0.9, validation_alias="SCRIPT_TOP_P")
     model_cache_dir: Path | None = Field(None, validation_alias="MODEL_CACHE_DIR")
+
+    # Language models: who writes scripts, in which order they are asked, and what that may cost
+    script_model_provider: Literal["local", "openai", "anthropic", "openai_compatible"] = Field(
+        "local", validation_alias="SCRIPT_MODEL_PROVIDER"
+    )
+    script_model_name: str | None = Field(
+        None,
+        validation_alias="SCRIPT_MODEL_NAME",
+        description="default: the provider's first in ml/generation/llm/models.yaml",
+    )
+    script_model_fallbacks: tuple[str, ...] = Field(
+        ("local",),
+        validation_alias="YTEMPIRE_SCRIPT_FALLBACKS",
+        description="JSON list of PROVIDER or PROVIDER/MODEL to ask when the first one fails",
+    )
+    script_strategy: Literal["zero_shot", "few_shot", "chain_of_thought", "self_consistency"] = (
+        Field("few_shot", validation_alias="YTEMPIRE_SCRIPT_STRATEGY")
+    )
+    llm_routing: Literal["order", "cheapest"] = Field(
+        "order", validation_alias="YTEMPIRE_LLM_ROUTING"
+    )
+    llm_daily_budget_usd: float = Field(
+        5.0, ge=0, validation_alias="YTEMPIRE_LLM_DAILY_BUDGET_USD", description="a UTC day, all"
+    )
+    llm_provider_budgets_usd: dict[str, float] = Field(
+        {},
+        validation_alias="YTEMPIRE_LLM_PROVIDER_BUDGETS_USD",
+        description="JSON object: a provider and its share of the daily budget",
+    )
+    llm_timeout_s: float = Field(
+        30.0, gt=0, validation_alias="YTEMPIRE_LLM_TIMEOUT_S", description="of silence in an answer"
+    )
+    llm_models_file: Path | None = Field(
+        None, validation_alias="YTEMPIRE_LLM_MODELS", description="YAML of models; default: ours"
+    )
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    anthropic_api_key: SecretStr | None = Field(None, validation_alias="ANTHROPIC_API_KEY")
+    openai_compatible_url: str | None = Field(
+        None,
+        validation_alias="OPENAI_COMPATIBLE_URL",
+        description="base URL of a vLLM or Ollama server, such as http://localhost:8000/v1",
+    )
+    openai_compatible_api_key: SecretStr | None = Field(
+        None, validation_alias="OPENAI_COMPATIBLE_API_KEY"
+    )
+    openai_compatible_context: int = Field(
+        8192, gt=0, validation_alias="OPENAI_COMPATIBLE_CONTEXT", description="tokens it takes"
+    )
+    local_llm_path: Path | None = Field(
+        None,
+        validation_alias="YTEMPIRE_LOCAL_LLM",
+        description="transformers folder of a chat model; default: the bundled one",
+    )
+    local_llm_context: int = Field(8192, gt=0, validation_alias="YTEMPIRE_LOCAL_LLM_CONTEXT")
+    local_llm_quantisation: Literal["none", "8bit", "4bit"] = Field(
+        "none", validation_alias="YTEMPIRE_LOCAL_LLM_QUANTISATION"
+    )
+
     gate_min_score: float = Field(0.85, ge=0, le=1, validation_alias="YTEMPIRE_GATE_MIN_SCORE")
     gate_reject_score: float = Field(
         0.60, ge=0, le=1, validation_alias="YTEMPIRE_GATE_REJECT_SCORE"

@@ -16,7 +16,7 @@ from typing import Literal
 from ml.generation.brief import VideoBrief
 from ml.generation.text import clean, content_words, latin, names, numbers, say_numbers, stem, words
 
-Kind = Literal["hook", "fact", "why", "question"]
+Kind = Literal["hook", "fact", "why", "question", "told"]
 
 _MIN_WORDS, _MAX_WORDS = 5, 26
 # Words a retelling may add to a fact: they change nothing that it claims.
@@ -47,6 +47,12 @@ _NEUTRAL = frozenset(
 _COUNTING = frozenset({"thousand", "million", "billion"})
 _MIN_COVERAGE = 0.6  # share of a fact's content words that its retelling keeps
 _FIRST_PERSON = re.compile(r"\b(?:I|I'm|I've|my|me|mine|myself)\b")
+# What a thing is, was or has is a claim; an opinion says what people feel or do.
+_CLAIM = re.compile(
+    r"\b(?:(?:it|this|that|they|which|who|he|she)(?:'s|'re| is| are| was| were| has| had)"
+    r"|making it|known as|based on|directed|produced|released|written)\b",
+    re.IGNORECASE,
+)
 _END = re.compile(r"[.!?](?=\s|$)")
 
 
@@ -75,7 +81,11 @@ def first_sentence(text: str) -> str:
 
 
 def objection(sentence: str, kind: Kind, grounds: Grounds, fact: str = "") -> str | None:
-    """Why a sentence may not be used, or None when it may."""
+    """Why a sentence may not be used, or None when it may.
+
+    A `why` is an opinion, so it may claim nothing; what is `told` by a large model is held to the
+    numbers and names of the brief; a `fact` by the small one, to the words of the fact.
+    """
     count = len(words(sentence))
     if not sentence:
         return "unfinished"
@@ -91,6 +101,8 @@ def objection(sentence: str, kind: Kind, grounds: Grounds, fact: str = "") -> st
         return "repetition"
     if kind in ("hook", "question") and not sentence.endswith("?"):
         return "no question"
+    if kind == "why" and _CLAIM.search(sentence):
+        return "claim"
     return _unfaithful(sentence, fact) if kind == "fact" else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from ml.generation.brief import VideoBrief
+from ml.generation.material import WORDS_PER_SECOND
 from ml.generation.script import (
     EstimatedPerformance,
     Intro,
@@ -20,7 +21,6 @@ from ml.generation.script import (
     Storyboard,
 )
 from ml.generation.text import clean, content_words, latin, stem, words
-from ml.generation.writer import WORDS_PER_SECOND
 
 NULL_REASONS = {
     "engagement_score": "no trained engagement model scores scripts yet",
@@ -63,8 +63,8 @@ def assemble(brief: VideoBrief, storyboard: Storyboard, spans: Sequence[Span]) -
             timestamp=timestamp(span[0]),
             duration_seconds=length,
             text=scene.text,
-            visual_cues=[visual_cue(scene)],
-            emphasis_points=emphasis(scene.text),
+            visual_cues=[scene.visual_cue or visual_cue(scene)],
+            emphasis_points=scene.emphasis or emphasis(scene.text),
         )
         for scene, span, length in zip(storyboard.scenes, spans, lengths, strict=True)
     ][1:-1]
@@ -159,7 +159,8 @@ def _titles(brief: VideoBrief, storyboard: Storyboard) -> list[str]:
         change = brief.series[-1].value - brief.series[0].value
         verb = "rising" if change > 0 else "falling" if change < 0 else "holding steady"
         titles.insert(0, f"{topic} is {verb}: the curve")
-    return [title[:_TITLE_CHARS] for title in titles]
+    written = storyboard.wording.titles if storyboard.wording else []
+    return [title[:_TITLE_CHARS] for title in dict.fromkeys([*written, *titles])]
 
 
 def _seconds(storyboard: Storyboard) -> int:
@@ -167,7 +168,8 @@ def _seconds(storyboard: Storyboard) -> int:
 
 
 def _description(brief: VideoBrief, storyboard: Storyboard) -> str:
-    lines = [storyboard.scenes[0].sentences[0].text, ""]
+    written = storyboard.wording.description if storyboard.wording else ""
+    lines = [written or storyboard.scenes[0].sentences[0].text, ""]
     if brief.synthetic:
         lines += ["Synthetic data: the figures in this video are simulated.", ""]
     lines += [scene.text for scene in storyboard.scenes[1:-1]]
@@ -180,7 +182,9 @@ def _description(brief: VideoBrief, storyboard: Storyboard) -> str:
 
 def _tags(brief: VideoBrief, storyboard: Storyboard) -> list[str]:
     tags, used = [], 0
-    for tag in dict.fromkeys([storyboard.topic, *(latin(clean(k, 40)) for k in brief.keywords)]):
+    written = storyboard.wording.tags if storyboard.wording else []
+    known = [storyboard.topic, *(latin(clean(k, 40)) for k in brief.keywords)]
+    for tag in dict.fromkeys([*known, *written]):
         if tag and used + len(tag) <= _TAGS_CHARS:
             tags.append(tag)
             used += len(tag) + 1

@@ -56,9 +56,13 @@ _FRAME = ("width", "height")
 STAGES: tuple[Stage, ...] = (
     Stage(
         "script", (), 300, 2,
-        "a sentence that fails its checks twice is replaced by the plain fact",
+        "the next model; a sentence that fails its checks twice becomes the plain fact",
         ("video_id", *_ABOUT, "language", "target_seconds", "as_of"),
-        ("script_temperature", "script_top_p"),
+        (
+            "script_model_provider", "script_model_name", "script_model_fallbacks",
+            "script_strategy", "script_temperature", "script_top_p", "script_max_tokens",
+            "llm_routing", "openai_compatible_url", "local_llm_path", "local_llm_quantisation",
+        ),
     ),
     Stage(
         "voice", ("script",), 120, 3,

@@ -121,8 +121,10 @@ def record_stage(conn: psycopg.Connection, brief: VideoBrief, result: StageResul
     }
     for unit, quantity in usage.items():
         key = f"{brief.video_id}/{result.stage}/{result.input_hash}/{unit}"
-        # The dollars of a stage stand in one of its rows, so that a sum counts them once.
-        cost = result.cost_usd if unit == "seconds" else 0
+        # The dollars of a stage stand in one of its rows, so that a sum counts them once; what its
+        # calls have booked themselves is not booked again.
+        unbooked = result.cost_usd - result.metrics.get("booked_usd", 0.0)
+        cost = max(0.0, round(unbooked, 9)) if unit == "seconds" else 0
         conn.execute(
             "insert into ops.cost_ledger (cost_id, video_id, stage, provider, unit, quantity,"
             " cost_usd) values (%s, %s, %s, %s, %s, %s, %s) on conflict (cost_id) do nothing",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml.generation.stage import StageContext, StageOutput
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 Origin = Literal["model", "fact", "template"]
 SceneKind = Literal["title", "chart", "fact", "why", "outro"]
@@ -27,12 +27,14 @@ class Sentence(_Model):
 
 
 class Scene(_Model):
-    """What is said and shown together."""
+    """What is said and shown together; cue and stress where their writer named them."""
 
     kind: SceneKind
     heading: str
     sentences: list[Sentence] = Field(min_length=1)
     source: str | None = None
+    visual_cue: str | None = None
+    emphasis: list[str] = Field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -40,11 +42,20 @@ class Scene(_Model):
         return " ".join(sentence.text for sentence in self.sentences)
 
 
+class Wording(_Model):
+    """Titles, description and tags, where a model has written them."""
+
+    titles: list[str]
+    description: str
+    tags: list[str]
+
+
 class Storyboard(_Model):
     """The scenes in order: one title, any number in between, one outro."""
 
     topic: str
     scenes: list[Scene] = Field(min_length=2)
+    wording: Wording | None = None
 
 
 class Intro(_Model):
@@ -128,15 +139,18 @@ def code_version() -> str:
 
 def run(context: StageContext) -> StageOutput:
     """Write `script.json` and `storyboard.json`."""
-    from ml.generation import metadata, prompting
-    from ml.generation.llm import LocalLlm
+    from ml.generation import metadata
+    from ml.generation.llm.orchestrator import Orchestrator
     from ml.generation.writer import write
 
-    provider = LocalLlm(context.settings)
-    draft = write(context.brief, provider)
+    settings = context.settings
+    llm = Orchestrator.of(settings, video_id=context.brief.video_id, stage="script")
+    draft = write(
+        context.brief, llm,
+        strategy=settings.script_strategy, max_tokens=settings.script_max_tokens,
+    )  # fmt: skip
     script = metadata.assemble(context.brief, draft.storyboard, metadata.estimate(draft.storyboard))
-    cost = provider.cost_usd(draft.prompt_tokens, draft.completion_tokens)
-    script.generation_cost = cost
+    script.generation_cost = llm.calls.cost_usd
     files = {
         "script.json": context.write_text("script.json", script.model_dump_json(indent=2)),
         "storyboard.json": context.write_text(
@@ -148,10 +162,11 @@ def run(context: StageContext) -> StageOutput:
         "sentences": dict(sorted(Counter(origins).items())),
         "dropped": draft.dropped,
         "facts_left_out": draft.facts_left_out,
-        "prompt_tokens": draft.prompt_tokens,
-        "completion_tokens": draft.completion_tokens,
-        "prompt_versions": prompting.VERSIONS,
+        "method": draft.method,
+        "strategy": draft.strategy,
+        **llm.calls.report(),
+        "prompt_versions": draft.prompt_versions,
         "null_metrics": metadata.NULL_REASONS,
         "quality_metrics": script.quality_metrics.model_dump(),
     }
-    return StageOutput(provider.name, files, metrics, cost)
+    return StageOutput(llm.calls.main_model, files, metrics, llm.calls.cost_usd)

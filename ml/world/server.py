@@ -37,6 +37,7 @@ from ml.world.providers import (
     google_oauth,
     hackernews_api,
     hackernews_search_api,
+    llm_api,
     reddit_api,
     serpapi_api,
     tiktok_api,
@@ -88,6 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(reddit_api.router(world))
     app.include_router(x_api.router(world))
     app.include_router(tiktok_api.router(world))
+    app.include_router(llm_api.router(world))
     _add_health(app, world)
     app.include_router(_admin(world))
     # Last: a feed may have an address below another provider's.

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ml.exceptions import GenerationError
-from ml.generation import metadata
+from ml.generation import metadata, writer
 from ml.generation.brief import ChannelBrief, Fact, SeriesPoint, VideoBrief
-from ml.generation.llm import Completion
-from ml.generation.prompting import render
+from ml.generation.llm.budget import Budget, MemoryLedger
+from ml.generation.llm.catalog import Model
+from ml.generation.llm.interface import Completion, Usage
+from ml.generation.llm.orchestrator import Orchestrator
+from ml.generation.llm.routes import Route
 from ml.generation.script import Script
-from ml.generation.writer import write
 
 START = datetime(2026, 5, 29, tzinfo=UTC)
 
@@ -18,17 +20,23 @@ START = datetime(2026, 5, 29, tzinfo=UTC)
 class Says:
     """A provider that answers every prompt alike: what the worst model could say."""
 
-    name = "test/says"
+    batch_size = 100
 
     def __init__(self, text: str) -> None:
         self.text, self.prompts = text, []
 
-    def complete(self, prompts, *, max_tokens, seed):
+    def complete(self, prompts, *, max_tokens, seed, schema):
         self.prompts += prompts
-        return [Completion(f"{p.prefix}{self.text}".strip(), 10, 5) for p in prompts]
+        return [Completion(f"{p.prefix}{self.text}".strip(), Usage(10, 5)) for p in prompts]
 
-    def cost_usd(self, prompt_tokens, completion_tokens):
-        return 0.0
+
+def asking(provider) -> Orchestrator:
+    model = Model(provider="local", model="says", context=4096, max_output=512, tasks=("sentence",))
+    return Orchestrator([Route(model, lambda: provider)], lambda: MemoryLedger(Budget(0)))
+
+
+def write(given: VideoBrief, provider, **options):
+    return writer.write(given, asking(provider), **options)
 
 
 def brief(**changes) -> VideoBrief:
@@ -121,8 +129,45 @@ def test_a_topic_that_the_voice_cannot_say_is_refused():
         write(brief(topic="हनुमान", keywords=()), Says(""))
 
 
-def test_prompts_refuse_missing_values():
-    from jinja2 import UndefinedError
+def test_self_consistency_takes_what_most_candidates_say():
+    """Of four openings three agree; the odd one is nearer to the topic's own words."""
+    said = [
+        " people love to play with their friends?",
+        " people love playing with friends so much?",
+        " players love to share with their friends?",
+        " hardcore Minecraft fans call hardcore?",
+    ]
 
-    with pytest.raises(UndefinedError):
-        render("hook", topic="x")
+    class Cycles(Says):
+        def complete(self, prompts, *, max_tokens, seed, schema):
+            return [
+                Completion(f"{p.prefix}{said[i % 4]}", Usage(1, 1)) for i, p in enumerate(prompts)
+            ]
+
+    given = brief(seed=1)  # opens with "What is it about ..."
+    hook = write(given, Cycles(""), strategy="self_consistency").storyboard.scenes[0].sentences[0]
+    assert hook.origin == "model"
+    assert "friends" in hook.text
+
+
+def test_the_script_has_the_shape_of_the_endpoint():
+    """Keys and types of the answer of POST /generate/script in the reference."""
+    board = write(brief(), Says("")).storyboard
+    script = metadata.assemble(brief(), board, metadata.estimate(board)).model_dump()
+    assert set(script) == {
+        "script_id", "script", "quality_metrics", "seo_metadata", "estimated_performance",
+        "generation_cost",
+    }  # fmt: skip
+    assert set(script["script"]) == {"intro", "segments", "outro"}
+    assert set(script["script"]["intro"]) == {"hook", "duration_seconds", "text"}
+    assert set(script["script"]["outro"]) == {"duration_seconds", "text", "cta"}
+    segments = script["script"]["segments"]
+    assert set(segments[0]) == {
+        "type", "timestamp", "duration_seconds", "text", "visual_cues", "emphasis_points",
+    }  # fmt: skip
+    assert [s["timestamp"] for s in segments] == sorted(s["timestamp"] for s in segments)
+    assert all(s["visual_cues"] for s in segments)
+    assert any("million" in point for s in segments for point in s["emphasis_points"])
+    assert set(script["seo_metadata"]) == {
+        "title_suggestions", "description", "tags", "keywords_density",
+    }  # fmt: skip

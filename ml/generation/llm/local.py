@@ -1,4 +1,4 @@
-"""Language models behind one interface; here the bundled one, on the CPU."""
+"""A model on this machine through transformers: the bundled one, or a folder with a larger one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ml.exceptions import GenerationError
+from ml.exceptions import ConfigurationError, GenerationError
+from ml.generation.llm.interface import Completion, Schema, Usage
 from ml.generation.prompting import Prompt
 from ml.generation.threads import one_thread
 from ml.settings import Settings
@@ -23,59 +24,31 @@ log = logging.getLogger(__name__)
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-@dataclass(frozen=True)
-class Completion:
-    """One answer; `text` includes the prefix that was asked for."""
-
-    text: str
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class LlmProvider(Protocol):
-    """What the script stage needs of a language model."""
-
-    @property
-    def name(self) -> str:
-        """Provider and model, as recorded with the video."""
-        ...
-
-    def complete(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, seed: int
-    ) -> list[Completion]:
-        """Answer every prompt, in order. The same seed gives the same answers."""
-        ...
-
-    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What that many tokens cost."""
-        ...
-
-
 class LocalLlm:
-    """SmolLM2-135M-Instruct from the bundled weights, in batches with a key-value cache.
+    """A causal model in batches with a key-value cache.
 
-    Half precision (bfloat16) is used where the processor computes with it, otherwise float32.
+    On a GPU it runs in bfloat16 or quantised, on a processor in bfloat16 where that computes with
+    it, otherwise in float32.
     """
+
+    batch_size = 1024
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    @property
-    def name(self) -> str:
-        """`local/<model>`."""
-        return "local/SmolLM2-135M-Instruct-Q4_1"
-
-    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:  # noqa: ARG002
-        """Local tokens are free."""
-        return 0.0
-
     def complete(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, seed: int
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        seed: int,
+        schema: Schema | None = None,  # noqa: ARG002 - nothing here could enforce it
     ) -> list[Completion]:
         """Answer every prompt in one batch.
 
         Raises:
-            GenerationError: if the bundled weights are not installed.
+            ConfigurationError: if the model is to be quantised and cannot be.
+            GenerationError: if the weights are not installed.
         """
         if not prompts:
             return []
@@ -84,9 +57,11 @@ class LocalLlm:
         tokenizer, model = self._loaded
         chats = [self._chat(prompt) for prompt in prompts]
         batch = tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False)
+        batch = batch.to(model.device)
         started = time.monotonic()
         torch.manual_seed(seed)
-        with one_thread(), torch.inference_mode():
+        on_cpu = model.device.type == "cpu"
+        with one_thread() if on_cpu else nullcontext(), torch.inference_mode():
             answers = model.generate(
                 **batch,
                 max_new_tokens=max_tokens,
@@ -101,7 +76,7 @@ class LocalLlm:
         used = (new != tokenizer.pad_token_id).sum(dim=1).tolist()
         asked = batch["attention_mask"].sum(dim=1).tolist()
         return [
-            Completion(f"{prompt.prefix}{text}".strip(), n_in, n_out)
+            Completion(f"{prompt.prefix}{text}".strip(), Usage(n_in, n_out))
             for prompt, text, n_in, n_out in zip(prompts, texts, asked, used, strict=True)
         ]
 
@@ -119,13 +94,58 @@ class LocalLlm:
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()  # it fills the logs of a task
-        folder = prepare_weights(self._settings)
-        fast_half = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        dtype = torch.bfloat16 if fast_half else torch.float32
+        on_gpu = torch.cuda.is_available()
+        options = load_options(self._settings.local_llm_quantisation, on_gpu=on_gpu)
+        folder = self._settings.local_llm_path or prepare_weights(self._settings)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         tokenizer.padding_side = "left"
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **options)
+        if on_gpu and "quantization_config" not in options:
+            model = model.to("cuda")
         return tokenizer, model.eval()
+
+
+def load_options(quantisation: str, *, on_gpu: bool) -> dict[str, Any]:
+    """Arguments of `from_pretrained` for number format and quantisation.
+
+    8 bit is LLM.int8() (https://arxiv.org/abs/2208.07339), 4 bit is NF4 with double quantisation
+    (https://arxiv.org/abs/2305.14314), both by bitsandbytes.
+
+    Raises:
+        ConfigurationError: if there is no GPU to quantise for, or no bitsandbytes.
+    """
+    import torch
+
+    if quantisation == "none":
+        half = on_gpu or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return {"dtype": torch.bfloat16 if half else torch.float32}
+    if not on_gpu:
+        raise ConfigurationError(
+            f"YTEMPIRE_LOCAL_LLM_QUANTISATION={quantisation} needs a GPU, there is none; unset it"
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ConfigurationError(
+            f"YTEMPIRE_LOCAL_LLM_QUANTISATION={quantisation} needs the packages bitsandbytes and"
+            " accelerate; install them or unset it"
+        )
+    return {"quantization_config": quantisation_config(quantisation), "device_map": {"": 0}}
+
+
+def quantisation_config(quantisation: str) -> Any:
+    """The options of bitsandbytes for `8bit` or `4bit`."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if quantisation == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
 
 
 def prepare_weights(settings: Settings) -> Path:
