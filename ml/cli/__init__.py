@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from ml.cli import analysts, content, data, models, run, services, sources
+from ml.cli import analysts, content, data, keys, models, run, services, sources
 from ml.cli.console import errors
 from ml.exceptions import YtempireError
 
@@ -30,6 +30,7 @@ run.register(app)
 content.register(app)
 models.register(app)
 analysts.register(app)
+keys.register(app)
 
 
 def main() -> None:

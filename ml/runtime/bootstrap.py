@@ -201,9 +201,12 @@ def _admin(state: State, database: str) -> psycopg.Connection:
 
 
 def migrate_application(settings: Settings) -> None:
-    """Apply migrations and let the analyst read the marts."""
+    """Apply migrations, let the analyst read the marts, and make the API's configured key known."""
     migrate.upgrade()
+    from ml.serving.security.keys import ensure_configured_key
     from ml.storage.postgres import connect
+
+    ensure_configured_key(settings)
 
     with connect(settings.require("database_url")) as connection:
         found = connection.execute("select 1 from pg_roles where rolname = 'analyst'").fetchone()

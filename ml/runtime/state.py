@@ -28,10 +28,10 @@ _SECRETS = (
 # People copy these into a browser.
 _TYPED = frozenset({"airflow_admin", "airflow_viewer", "mlflow_admin"})
 # What people type into a browser stays the same wherever it is free; the rest is chosen freely.
-_PREFERRED_PORTS = {"airflow": 28080, "mlflow": 25000}
+_PREFERRED_PORTS = {"airflow": 28080, "mlflow": 25000, "api": 28000}
 _PORTS = (
     "postgres", "valkey", "s3", "s3_master", "s3_volume", "s3_filer", "s3_admin", "world",
-    "mlflow", "airflow", "supervisor",
+    "mlflow", "airflow", "api", "supervisor",
 )  # fmt: skip
 # SeaweedFS derives its gRPC ports by adding 10000, so no port may lie above 55535.
 _PORT_RANGE = range(20_000, 45_000)
@@ -62,6 +62,7 @@ class State:
                 folder.chmod(0o711 if folder == self.data and os.geteuid() == 0 else 0o700)
             self._require_space()
             self._add_missing_secrets()
+            self._add_missing_ports()
         except OSError as error:
             raise ConfigurationError(
                 f"state directory {self.root} is not usable ({error.strerror or error}); free some "
@@ -75,6 +76,15 @@ class State:
             probe.write_bytes(b"\0" * 1_000_000)
         finally:
             probe.unlink(missing_ok=True)
+
+    def _add_missing_ports(self) -> None:
+        """Give ports to services that are younger than this state directory."""
+        ports = dict(self.ports)
+        missing = [name for name in _PORTS if name not in ports]
+        if ports and missing:
+            for name in missing:
+                ports[name] = _free_port(name, taken=set(ports.values()))
+            self.write("ports.json", ports)
 
     @property
     def secrets(self) -> dict[str, str]:

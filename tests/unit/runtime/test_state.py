@@ -37,6 +37,17 @@ def test_ports_are_remembered(state):
     assert all(port + 10_000 < 65_536 for port in first.values())
 
 
+def test_a_service_younger_than_the_directory_gets_a_port(state):
+    state.prepare()
+    assert state.ports == {}
+    state.choose_ports(frozenset(), {})
+    older = {name: port for name, port in state.ports.items() if name != "api"}
+    state.write("ports.json", older)
+    state.prepare()
+    assert state.ports.items() > older.items()
+    assert state.ports["api"] not in older.values()
+
+
 def test_a_remembered_port_that_is_taken_is_replaced(state):
     state.choose_ports(frozenset(), {})
     before = state.ports
