@@ -15,6 +15,7 @@ from feature_repo.entities import OWNER, query, story, video
 from feature_repo.sources import (
     query_momentum_push,
     story_momentum_push,
+    story_profile_source,
     video_dynamics_source,
     video_momentum_source,
     video_profile_source,
@@ -224,6 +225,37 @@ upvotes_per_h | real? | engagement | upvotes/hour | Gained since the sight befor
 comments_per_h | real? | engagement | comments/hour | Gained since the sight before
 observed_hour | int | temporal | UTC hour | Hour of the sight
 observed_dow | int | temporal | weekday | Weekday of the sight
+rank_before | int? | engagement | rank | Place at the sight compared with
+best_rank | int? | engagement | rank | Best place of the last 26 hours
+hours_since_entry | real? | temporal | hours | Since its first sight on the front page
+entry_upvotes | int? | engagement | upvotes | Upvotes at that sight
+entry_comments | int? | engagement | comments | Comments at that sight
+entry_rank | int? | engagement | rank | Place at that sight
+log_growth_since_entry | real? | engagement | ln ratio | Upvotes against those at that sight
+upvotes_per_h_since_entry | real? | engagement | upvotes/hour | Missing in the first 5 minutes
+rank_change_since_entry | int? | engagement | ranks | Place against that one, negative is up
+    """
+)
+
+_STORY_PROFILE = _table(
+    """
+overtaken_hours | real | temporal | hours | Since a story with as high an id came to the front page
+age_by_id_hours | real? | temporal | hours | Ids behind the newest entry, by those of an hour
+title_chars | int? | text | characters | Length of the title; missing where the item is
+title_words | int? | text | words | Words in the title
+title_is_question | flag? | text | flag | A question mark ends the title
+title_has_number | flag? | text | flag | A digit in the title
+title_has_year | flag? | text | flag | A year in brackets ends the title
+title_names_medium | flag? | text | flag | The title says [pdf] or [video]
+is_show | flag? | text | flag | It starts with Show HN
+is_ask | flag? | text | flag | It starts with Ask HN or Tell HN
+has_link | flag? | text | flag | It points at a page elsewhere
+host_stories_before | int | channel | stories | Of its host, with outcomes known by then
+host_mean_log_upvotes | real? | channel | ln upvotes | Mean of their most upvotes in 48 hours
+host_reach_share | real? | channel | share | Of them that reached 100 upvotes
+author_stories_before | int | channel | stories | The same of its author
+author_mean_log_upvotes | real? | channel | ln upvotes | The same of its author
+author_reach_share | real? | channel | share | The same of its author
     """
 )
 
@@ -315,6 +347,18 @@ story_momentum = FeatureView(
     source=story_momentum_push,
     description="How a Hacker News story moves: a sight of it against one before",
     tags={"grain": "story and sight"},
+    owner=OWNER,
+)
+
+story_profile = FeatureView(
+    name="story_profile",
+    entities=[story],
+    # What was known at its entry does not age: no limit.
+    ttl=timedelta(0),
+    schema=_STORY_PROFILE,
+    source=story_profile_source,
+    description="What a story is, and what its host and author had come to before",
+    tags={"grain": "story"},
     owner=OWNER,
 )
 

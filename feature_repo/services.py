@@ -8,6 +8,7 @@ from feature_repo.entities import OWNER
 from feature_repo.features import (
     query_momentum,
     story_momentum,
+    story_profile,
     video_dynamics,
     video_momentum,
     video_profile,
@@ -28,10 +29,17 @@ trend_video_v2 = FeatureService(
     owner=OWNER,
 )
 
+trend_story_v1 = FeatureService(
+    name="trend_story_v1",
+    features=[story_momentum, story_profile],
+    description="Input of trend_story: what the first hour of a story says of its next two days",
+    owner=OWNER,
+)
+
 story_v1 = FeatureService(
     name="story_v1",
     features=[story_momentum],
-    description="How a Hacker News story does, as fresh as its stream; no model reads it yet",
+    description="How a Hacker News story does, as fresh as its stream",
     owner=OWNER,
 )
 

@@ -46,6 +46,9 @@ video_text_source = _table("video_text", _VIDEO)
 story_momentum_push = _stream(
     "story_momentum", _table("story_momentum", "One row per story and sight of it")
 )
+story_profile_source = _table(
+    "story_profile", "One row per story, at its first sight on the front page"
+)
 query_momentum_push = _stream(
     "query_momentum", _table("query_momentum", "One row per query on X and arrival of posts")
 )

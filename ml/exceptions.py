@@ -26,6 +26,10 @@ class ArchiveError(FatalError):
     """An archive file cannot be imported at all (unreadable, empty, unknown format)."""
 
 
+class UnusableModelError(FatalError):
+    """A registered model cannot be loaded by this code; train it anew."""
+
+
 class GateError(FatalError):
     """A data gate with severity *block* failed; nothing downstream may run."""
 

@@ -38,6 +38,12 @@ DOWNSTREAM: tuple[tuple[str, str], ...] = (
     ("audience", "train_audience_preference"),
     ("plan", "plan_videos"),
 )
+# Models that no video waits for.
+BESIDE: tuple[tuple[str, str], ...] = (
+    ("stories", "train_trend_story"),
+    ("topics", "train_trend_topic"),
+    ("engagement", "train_quality_engagement"),
+)
 # Labelled texts lie beside archives.
 _OF_ARCHIVES = ("quality", "train_quality")
 
@@ -79,11 +85,13 @@ def run_main_job(on_progress: OnProgress, settings: Settings | None = None) -> l
     for dag_id, conf in _heads(settings):
         follower.await_dag(dag_id)
         follower.start("ingest", dag_id, conf)
-    of_archives = (_OF_ARCHIVES,) if settings.data_dir is not None else ()
-    for stage, dag_id in (*DOWNSTREAM, *of_archives):
+    for stage, dag_id in DOWNSTREAM:
         follower.follow_asset_run(stage, dag_id)
     for video_id in _scheduled_videos(settings):
         follower.follow("generate", "generate_video", video_id)
+    of_archives = (_OF_ARCHIVES,) if settings.data_dir is not None else ()
+    for stage, dag_id in (*BESIDE, *of_archives):
+        follower.follow_asset_run(stage, dag_id)
     return follower.finished
 
 

@@ -40,7 +40,7 @@ class AudienceDataset:
     """What was known at a moment.
 
     Attributes:
-        data: segments, topics and first days (as days since 1970).
+        data: segments, topics and first days (ordinals of `datetime.date`).
         digest: sha256 of the data.
         bounds: parameters of the query.
     """

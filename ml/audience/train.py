@@ -15,7 +15,8 @@ from ml.audience.dataset import QUERY, AudienceDataset, build_dataset
 from ml.audience.evaluate import GATE_METRIC, choose, measure
 from ml.audience.interactions import Held, Interactions, hold_out
 from ml.audience.model import NAME, Workshop, load_params, recipe_digest
-from ml.registry import cards, releases, training
+from ml.gates import run_gate
+from ml.registry import cards, training
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings, get_settings
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_EPOCH = date(1970, 1, 1).toordinal()
 _PACKAGES = ("numpy", "pandas", "scipy", "torch")
 _LIMITS = (
     "A segment is a country, a niche and a language of what lists showed; nobody knows who"
@@ -43,8 +45,7 @@ def train_audience(
 ) -> Release:
     """Choose, fit, measure and register `audience_preference` on what was known at `as_of`.
 
-    The marts are published only after their gates have passed, so none is run here. The same data,
-    parameters and code give the version that exists already.
+    The same data, parameters and code give the version that exists already.
 
     Args:
         as_of: "now"; no later row is used.
@@ -53,6 +54,7 @@ def train_audience(
 
     Raises:
         TooFewRowsError: if there are too few interactions or segments.
+        GateError: if the rows are not fit for use.
     """
     settings = settings or get_settings()
     params = params or load_params()
@@ -61,7 +63,7 @@ def train_audience(
     return training.train_once(
         NAME,
         key,
-        lambda _: _train(dataset, params, key, settings),
+        lambda job: _train(dataset, params, key, job, settings),
         method="recommender",
         data_digest=dataset.digest,
         params=params,
@@ -71,13 +73,20 @@ def train_audience(
 
 @contextmanager
 def _train(
-    dataset: AudienceDataset, params: dict[str, Any], key: str, settings: Settings
+    dataset: AudienceDataset, params: dict[str, Any], key: str, job: str, settings: Settings
 ) -> Iterator[Candidate]:
-    """Choose, fit and measure; the candidate's folder exists inside the context.
+    """Check, choose, fit and measure; the candidate's folder exists inside the context.
 
     What ships has not learned from the held-out rows: they are folded in when it recommends, and
     a later training can measure it on the rows that came since.
     """
+    run_gate(
+        "training_audience_preference",
+        run_id=job,
+        as_of=dataset.bounds["as_of"],
+        frame=_with_days(dataset.data),
+        settings=settings,
+    )
     rows, held = hold_out(dataset.data, params["seed"])
     winner, validation = choose(rows, params)
     workshop = Workshop(rows, params)
@@ -87,9 +96,10 @@ def _train(
     for name in params["baselines"]:
         if name != winner:
             metrics[name] = measure(workshop.model(name), rows, held, params)
-    incumbent = _measure_champion(rows, held, params, settings)
-    if incumbent is not None:
-        metrics["champion"] = incumbent[1]
+    incumbent, figures = training.measure_champion(
+        NAME, lambda champion, _: measure(champion.get_raw_model(), rows, held, params), settings
+    )
+    metrics |= figures
     facts = _facts(dataset, rows, held, winner)
     example = _as_frame(rows.only(rows.users[:2]))
     with tempfile.TemporaryDirectory() as folder:
@@ -111,20 +121,9 @@ def _train(
             example=example,
             prediction=model.predict(example),
             pip_requirements=training.installed(_PACKAGES),
-            incumbent=incumbent[0] if incumbent else None,
+            incumbent=incumbent,
             artifacts={"dataset.sql": QUERY, "validation.json": json.dumps(validation, indent=1)},
         )
-
-
-def _measure_champion(
-    rows: Interactions, held: Held, params: dict[str, Any], settings: Settings
-) -> tuple[int, dict[str, float]] | None:
-    """Measure the champion on the candidate's held-out rows, with the same histories."""
-    release = releases.champion(NAME, settings)
-    if release is None:
-        return None
-    model = releases.load(release, settings).get_raw_model()
-    return release.mlflow_version, measure(model, rows, held, params)
 
 
 def _facts(dataset: AudienceDataset, rows: Interactions, held: Held, winner: str) -> dict[str, str]:
@@ -161,6 +160,15 @@ def _card(
         metrics,
         [limit.format(**params) for limit in _LIMITS],
     )
+
+
+def _with_days(data: Interactions) -> pd.DataFrame:
+    """The rows as the gate judges them: segment, topic and the first day in UTC."""
+    import pandas as pd
+
+    frame = _as_frame(data)
+    since_1970 = frame.pop("time") - _EPOCH
+    return frame.assign(first_day=pd.to_datetime(since_1970, unit="D", utc=True))
 
 
 def _as_frame(data: Interactions) -> pd.DataFrame:

@@ -21,14 +21,14 @@ from psycopg import sql
 
 from ml import features
 from ml.exceptions import FatalError
+from ml.measures import binary_measures
 from ml.registry import mirror, releases
 from ml.registry.releases import Release
 from ml.settings import Settings, get_settings
 from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect
-from ml.trend.video import evaluate
 from ml.trend.video.dataset import bounds, labelled_frame, load_params, own_observation
-from ml.trend.video.model import TEXT_COLUMNS, model_input
+from ml.trend.video.matrix import TEXT_COLUMNS, model_input
 from ml.trend.video.train import NAME
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def _performance(
         return {}
     columns = tuple(model.metadata.get_input_schema().input_names())
     forecast = model.predict(model_input(fresh, columns))
-    return evaluate.measure(
+    return binary_measures(
         outcome, forecast["probability"].to_numpy(), forecast["rising"].to_numpy()
     )
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.exceptions import FatalError
+from ml.exceptions import FatalError, UnusableModelError
 from ml.registry import mirror
 from ml.registry.tracking import client, reachable
 from ml.settings import Settings, get_settings
@@ -44,7 +44,8 @@ class Candidate:
         gate_metric: the measure that decides, larger is better.
         metrics: measures on the test slice by competitor; `model` is the candidate, `champion`
             the incumbent on the same slice where there is one, the others are baselines.
-        incumbent: mlflow version that was measured as `champion`.
+        incumbent: mlflow version that serves now and was measured as `champion`, if this code
+            could load it.
         tags: facts the release carries (feature service, thresholds, windows).
     """
 
@@ -140,20 +141,32 @@ def load_champion(name: str, settings: Settings | None = None) -> tuple[Any, Rel
     settings = settings or get_settings()
     release = champion(name, settings)
     if release is None:
-        family = name.partition("_")[0]
-        raise FatalError(f"{name} has no champion; train it first: `ytempire train {family}`")
+        raise FatalError(f"{name} has no champion; train it first: `ytempire train {family(name)}`")
     return load(release, settings), release
 
 
+def family(name: str) -> str:
+    """What `ytempire train` calls a model."""
+    return name.partition("_")[0]
+
+
 def load(release: Release, settings: Settings | None = None) -> Any:
-    """Load a release as an MLflow pyfunc model; once per process, for versions never change."""
+    """Load a release as an MLflow pyfunc model; once per process, for versions never change.
+
+    Raises:
+        UnusableModelError: if this code cannot load it, for example because it is of another age.
+    """
     settings = settings or get_settings()
     client(settings)
+    address = f"models:/{release.name}/{release.mlflow_version}"
     with reachable():
-        return _loaded(
-            settings.require("mlflow_tracking_uri"),
-            f"models:/{release.name}/{release.mlflow_version}",
-        )
+        try:
+            return _loaded(settings.require("mlflow_tracking_uri"), address)
+        except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UnusableModelError(
+                f"{release.name} {release.version} cannot be loaded by this code ({error}); train"
+                f" it anew: `ytempire train {family(release.name)}`"
+            ) from error
 
 
 def register(candidate: Candidate, settings: Settings | None = None) -> Release:

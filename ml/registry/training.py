@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from ml.exceptions import UnusableModelError
 from ml.registry import mirror, releases
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings
@@ -41,6 +42,33 @@ def installed(packages: Iterable[str]) -> list[str]:
         except PackageNotFoundError:
             continue
     return pinned
+
+
+def measure_champion(
+    name: str, measure: Callable[[Any, Release], dict[str, float]], settings: Settings
+) -> tuple[int | None, dict[str, dict[str, float]]]:
+    """Measure the champion on the rows of its challenger.
+
+    One that this code cannot load any more serves nobody, and is not in the way of the next.
+
+    Args:
+        name: registered model.
+        measure: given the loaded model and its release.
+        settings: where the registry is.
+
+    Returns:
+        Its mlflow version, None where nothing serves, and `{"champion": figures}`, empty where
+        there is nothing to measure.
+    """
+    release = releases.champion(name, settings)
+    if release is None:
+        return None, {}
+    try:
+        model = releases.load(release, settings)
+    except UnusableModelError as error:
+        log.warning("not compared with the champion: %s", error)
+        return release.mlflow_version, {}
+    return release.mlflow_version, {"champion": measure(model, release)}
 
 
 def train_once(

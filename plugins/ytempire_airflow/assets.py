@@ -23,11 +23,22 @@ CLOSED_DAYS = Asset("closed_days", uri="x-ytempire://ops/days", group="raw")
 MARTS = Asset("marts", uri="x-ytempire://marts", group="warehouse")
 FEATURES = Asset("features", uri="x-ytempire://features", group="features")
 TREND_VIDEO = Asset("trend_video", uri="x-ytempire://models/trend_video", group="models")
+TREND_STORY = Asset("trend_story", uri="x-ytempire://models/trend_story", group="models")
+TREND_TOPIC = Asset("trend_topic", uri="x-ytempire://models/trend_topic", group="models")
 QUALITY_POLICY = Asset("quality_policy", uri="x-ytempire://models/quality_policy", group="models")
+QUALITY_ENGAGEMENT = Asset(
+    "quality_engagement", uri="x-ytempire://models/quality_engagement", group="models"
+)
 AUDIENCE_PREFERENCE = Asset(
     "audience_preference", uri="x-ytempire://models/audience_preference", group="models"
 )
 PREDICTIONS = Asset("predictions", uri="x-ytempire://ml/model_predictions", group="models")
+STORY_PREDICTIONS = Asset(
+    "story_predictions", uri="x-ytempire://ml/model_predictions/stories", group="models"
+)
+TOPIC_PREDICTIONS = Asset(
+    "topic_predictions", uri="x-ytempire://ml/model_predictions/topics", group="models"
+)
 DRIFT_REPORT = Asset("drift_report", uri="x-ytempire://ml/drift_reports", group="models")
 VIDEO_SCHEDULE = Asset("video_schedule", uri="x-ytempire://content/video_schedule", group="content")
 VIDEOS = Asset("videos", uri="x-ytempire://content/videos", group="content")

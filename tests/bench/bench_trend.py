@@ -23,11 +23,12 @@ from provenance import provenance
 
 from ml import features
 from ml.clock import as_of
+from ml.measures import binary_measures
 from ml.settings import get_settings
 from ml.storage.postgres import connect
 from ml.trend.video import evaluate
 from ml.trend.video.dataset import build_dataset, load_params, split_in_time
-from ml.trend.video.train import fit, later_figures, with_heads
+from ml.trend.video.train import fit, held_out, with_baselines, with_heads
 
 _OUT = Path(__file__).parent / "results" / "trend.json"
 _SHOWN = ("accuracy", "auc", "ece")
@@ -46,6 +47,7 @@ def main() -> None:
     groups = feature_groups(params["feature_service"], settings)
     seeds = [call(split, {**params, "seed": params["seed"] + n}) for n in range(arguments.seeds)]
     model = with_heads(fit(split, params, []), dataset.everything, split, params)
+    model = with_baselines(model, dataset.everything, split, params)
     report = {
         **provenance(),
         "rows": {"train": len(split.train), "test": len(split.test)},
@@ -56,8 +58,7 @@ def main() -> None:
             for name in _SHOWN
             if (each := [figures[name] for figures in seeds])
         },
-        "baselines": evaluate.baselines(split, model.specification.columns, params["seed"]),
-        "heads": later_figures(model, dataset.everything, split),
+        "by_method": evaluate.flat(evaluate.measure(model, held_out(dataset.everything, split))),
         "without": {group: without(names, split, params) for group, names in groups.items()},
         "seconds": round(time.monotonic() - started),
     }
@@ -91,7 +92,7 @@ def call(split, params) -> dict[str, float]:
     """Figures of the rising call alone on the test part."""
     model = fit(split, params, [])
     probability = model.predict_proba(split.test)
-    return evaluate.measure(split.rising(split.test), probability, probability >= 0.5)
+    return binary_measures(split.rising(split.test), probability, probability >= 0.5)
 
 
 def without(names, split, params) -> dict[str, float]:

@@ -1,9 +1,9 @@
 """Build times of the dbt models, full and incremental, and their size on disk, by raw rows.
 
 The world's bulk writer makes the pages, and the real landing's loader puts them into a database of
-its own on the running platform; bronze is left out. Topics are dealt out by a hash, because their
-texts do not matter here. Each size is built from nothing, then again after one more day has come
-in, and again with nothing new.
+its own on the running platform; bronze is left out. What goes beyond a million rows are copies of
+them under other ids. Topics are dealt out by a hash, because their texts do not matter here. Each
+size is built from nothing, then again after one more day has come in, and again with nothing new.
 
     python tests/bench/bench_warehouse.py --sizes 100000 1000000
 """
@@ -13,57 +13,29 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from provenance import provenance
 from sqlalchemy.engine import make_url
+from warehouse_rows import Size, seed
 
 from ml.settings import Settings, get_settings
-from ml.sources.base import Page, Source
-from ml.sources.catalog import get_source
 from ml.storage import migrate
-from ml.storage.bronze import StoredPage
-from ml.storage.landing import load_pages
-from ml.storage.postgres import connect, transaction
+from ml.storage.postgres import connect
 from ml.warehouse import run_dbt
-from ml.world.bulk import Bulk, intervals
 from ml.world.parameters import WORLD_START
 
 _RESULTS = Path(__file__).parent / "results" / "warehouse.json"
 _DATABASE = f"bench_warehouse_{os.getpid()}"
-_SOURCES = ("youtube", "youtube_channels", "hackernews", "reddit")
-_TOPICS = 500
 _COMMAND = [
     "build", "--select", "path:models/staging", "path:models/intermediate", "path:snapshots",
     "path:models/marts", "--exclude-resource-type", "test",
     "--exclude-resource-type", "unit_test",
 ]  # fmt: skip
-# About what a day of these sources has at one reading; read more often, it has more.
-_ROWS_A_READING = 3_600
-_DEAL = (
-    """
-    insert into ml.topics (topic_id, label, language, first_seen_at, last_seen_at)
-    select 'bench' || n, 'Topic ' || n, 'en', %(start)s, %(end)s
-    from generate_series(0, %(topics)s - 1) as n on conflict do nothing
-    """,
-    """
-    insert into ml.topic_assignments
-        (source, content_id, topic_id, similarity, assigned_as_of, language)
-    select source, content_id, 'bench' || mod(abs(hashtext(content_id)::bigint), %(topics)s), 1,
-        %(end)s, 'en'
-    from (
-        select 'youtube' as source, video_id as content_id from raw.youtube_videos
-        union select source, record_id from raw.records where kind <> 'channel'
-    ) as contents
-    on conflict do nothing
-    """,
-)
 _TABLES = """
     select n.nspname || '.' || c.relname, greatest(c.reltuples, 0)::bigint,
         pg_total_relation_size(c.oid)
@@ -72,24 +44,6 @@ _TABLES = """
         and c.reltuples > 0
     order by 3 desc
 """
-
-
-@dataclass(frozen=True)
-class Size:
-    """How a number of raw rows is made: so many days, each read so often."""
-
-    rows: int
-
-    @property
-    def days(self) -> int:
-        """Two months, or what there is of them at a single reading a day."""
-        return max(4, min(60, self.rows // _ROWS_A_READING))
-
-    @property
-    def minutes(self) -> int:
-        """Between two readings; a divisor of a day."""
-        readings = max(1, round(self.rows / self.days / _ROWS_A_READING))
-        return 1440 // readings
 
 
 def main() -> None:
@@ -118,6 +72,7 @@ def measure(size: Size, settings: Settings) -> dict[str, Any]:
         **provenance(),
         "days": size.days,
         "minutes": size.minutes,
+        "copies": size.copies,
     }
     found["seeding"] = seed(size, WORLD_START, size.days - 1, settings)
     found["full"] = build(last - timedelta(days=1), settings)
@@ -134,39 +89,6 @@ def measure(size: Size, settings: Settings) -> dict[str, Any]:
     found["bytes"] = sum(each["bytes"] for each in found["tables"].values())
     print(json.dumps({key: found[key] for key in ("asked_rows", "raw_rows", "bytes")}))
     return found
-
-
-class _Loaded:
-    """Takes pages in the place of bronze and loads them, an interval in one transaction."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.rows = 0
-
-    def write_interval(self, prefix: str, pages: Iterator[Page]) -> Sequence[Any]:
-        stored = [
-            StoredPage(f"{prefix}/{number}", page, is_synthetic=True)
-            for number, page in enumerate(pages)
-        ]
-        with transaction() as conn:
-            self.rows += load_pages(conn, self._source, stored).rows
-        return stored
-
-
-def seed(size: Size, start: datetime, days: int, settings: Settings) -> dict[str, float]:
-    """Load days of the world as the landing does."""
-    started, rows = time.monotonic(), 0
-    bulk = Bulk(settings)
-    for name in _SOURCES:
-        source = get_source(name, bulk.settings)
-        loaded = _Loaded(source)
-        bulk.write([source], intervals(start, days, size.minutes), loaded)
-        rows += loaded.rows
-    bounds = {"start": start, "end": start + timedelta(days=days), "topics": _TOPICS}
-    with connect(settings.database_url) as conn:
-        for statement in _DEAL:
-            conn.execute(statement.encode(), bounds)
-    return {"rows": rows, "seconds": round(time.monotonic() - started, 1)}
 
 
 def build(as_of: datetime, settings: Settings) -> dict[str, Any]:

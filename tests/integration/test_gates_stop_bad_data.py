@@ -395,3 +395,35 @@ def test_a_sound_training_frame_passes(lake: Settings) -> None:
     report = run_gate("training_trend_video", run_id="good", as_of=END, frame=training_rows())
     assert report.failed == []
     assert report.rows == 60
+
+
+def audience_rows(**changes: object) -> pd.DataFrame:
+    """Sound rows of `audience_preference`: three segments, a topic a day, some columns replaced."""
+    columns = {
+        "segment_id": [f"US/gaming/{n % 3}" for n in range(30)],
+        "topic_id": [f"topic{n // 3}" for n in range(30)],
+        "first_day": pd.Timestamp(START).normalize() + pd.to_timedelta(np.arange(30) // 3, "D"),
+    }
+    return pd.DataFrame(columns | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expectation"),
+    [
+        ({"topic_id": "one"}, "one_row_per_segment_and_topic"),
+        ({"first_day": pd.Timestamp(END) + pd.Timedelta(days=1)}, "nothing_after_as_of"),
+        ({"first_day": pd.Timestamp(START)}, "days_differ"),
+        ({"segment_id": "gaming"}, "segment_is_country_niche_language"),
+        ({"topic_id": None}, "topic_is_filled"),
+    ],
+)
+def test_bad_interactions_are_stopped(lake: Settings, changes: dict, expectation: str) -> None:
+    frame = audience_rows(**changes)
+    with pytest.raises(GateError, match=expectation):
+        run_gate("training_audience_preference", run_id="bad", as_of=END, frame=frame)
+
+
+def test_sound_interactions_pass(lake: Settings) -> None:
+    gate = "training_audience_preference"
+    report = run_gate(gate, run_id="good", as_of=END, frame=audience_rows())
+    assert (report.failed, report.rows) == ([], 30)

@@ -173,7 +173,13 @@ def test_feature_tables_have_exactly_the_agreed_columns(lake, published):
         " engagements_per_post_24h observed_hour observed_dow",
         "story_momentum": "story_id event_at available_at is_synthetic upvotes comments rank"
         " log_upvotes comments_per_upvote age_h hours_since_previous upvotes_per_h comments_per_h"
-        " observed_hour observed_dow",
+        " observed_hour observed_dow rank_before best_rank hours_since_entry entry_upvotes"
+        " entry_comments entry_rank log_growth_since_entry upvotes_per_h_since_entry"
+        " rank_change_since_entry",
+        "story_profile": "story_id event_at available_at is_synthetic overtaken_hours"
+        " age_by_id_hours title_chars title_words title_is_question title_has_number title_has_year"
+        " title_names_medium is_show is_ask has_link host_stories_before host_mean_log_upvotes"
+        " host_reach_share author_stories_before author_mean_log_upvotes author_reach_share",
         "video_momentum": "video_id event_at available_at is_synthetic day_number"
         " hours_since_first hours_since_previous views likes comments log_views log_growth_1d"
         " views_per_hour like_rate comment_rate engagement_rate like_growth_1d comment_growth_1d"

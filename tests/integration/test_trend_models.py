@@ -3,23 +3,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy.engine import make_url
 
 from ml import features, warehouse
-from ml.exceptions import FatalError, MissingFeatureError
+from ml.exceptions import ArchiveError, FatalError, MissingFeatureError, UnusableModelError
 from ml.monitoring.drift import run_drift_report
-from ml.registry import releases
-from ml.settings import Settings, get_settings
-from ml.storage import migrate
+from ml.registry import releases, training
+from ml.registry.releases import Candidate
+from ml.settings import Settings
 from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect, copy_rows
 from ml.topics import assign_topics
+from ml.trend.archives import evaluate_archives
+from ml.trend.video.dataset import load_params
 from ml.trend.video.predict import score_videos
 from ml.trend.video.train import NAME, train_video
 
@@ -27,6 +28,8 @@ START = datetime(2030, 1, 1, 5, tzinfo=UTC)
 VIDEOS, SPAN, LIFE = 900, 60, 6
 AS_OF = START + timedelta(days=SPAN + LIFE)
 SERVICE = "trend_video_v2"
+# Of so few videos a larger share is needed to measure anything.
+PARAMS = {**load_params(), "test_share": 0.2}
 COLUMNS = (
     "source", "region", "video_id", "observed_at", "available_at", "chart_rank", "title",
     "channel_id", "channel_title", "category_id", "published_at", "language", "duration_s",
@@ -57,45 +60,17 @@ def observations(seed: int = 11) -> Iterator[tuple]:
 
 
 @pytest.fixture(scope="module")
-def platform(stack: Settings, tmp_path_factory) -> Iterator[Settings]:
+def platform(own_database: Settings, tmp_path_factory) -> Settings:
     """Settings of a database of its own, with 900 videos, their staging and feature tables."""
-    secrets = json.loads((stack.state_dir / "secrets.json").read_text())
-    url = make_url(stack.require("database_url"))
-    admin = url.set(username="postgres_admin", password=secrets["postgres_admin"])
-    name = "models_test"
-
-    def run_as_admin(database: str, *statements: str) -> None:
-        target = admin.set(database=database).render_as_string(hide_password=False)
-        with connect(target, autocommit=True) as conn:
-            for statement in statements:
-                conn.execute(statement.encode())
-
-    drop = f"drop database if exists {name} with (force)"
-    run_as_admin("postgres", drop, f"create database {name} owner {url.username}")
-    run_as_admin(name, "create extension vector")
-    os.environ["DATABASE_URL"] = url.set(database=name).render_as_string(hide_password=False)
-    settings = stack.model_copy(
-        # A folder of archives, even an empty one, means that real rows count.
-        update={
-            "database_url": os.environ["DATABASE_URL"],
-            "data_dir": tmp_path_factory.mktemp("d"),
-        }
-    )
-    get_settings.cache_clear()
-    try:
-        migrate.upgrade()
-        with connect(settings.database_url) as conn:
-            copy_rows(conn, "raw.youtube_videos", COLUMNS, observations())
-            conn.execute("analyze raw.youtube_videos")
-        tables = ("momentum", "profile", "dynamics", "standing", "text")
-        select = ["run", "--select", *(f"+video_{t}" for t in tables), "path:models/staging"]
-        warehouse.run_dbt(select, as_of=AS_OF, settings=settings)
-        features.apply(settings)
-        yield settings
-    finally:
-        del os.environ["DATABASE_URL"]
-        get_settings.cache_clear()
-        run_as_admin("postgres", drop)
+    # A folder of archives, even an empty one, means that real rows count.
+    settings = own_database.model_copy(update={"data_dir": tmp_path_factory.mktemp("d")})
+    with connect(settings.database_url) as conn:
+        copy_rows(conn, "raw.youtube_videos", COLUMNS, observations())
+        conn.execute("analyze raw.youtube_videos")
+    select = ["run", "--select", "+path:models/features", "path:models/staging"]
+    warehouse.run_dbt(select, as_of=AS_OF, settings=settings)
+    features.apply(settings)
+    return settings
 
 
 def fetch(platform: Settings, query: str, *values: object) -> list[tuple]:
@@ -157,7 +132,7 @@ def test_late_row_does_not_leak_into_a_training_frame(platform):
 
 @pytest.fixture(scope="module")
 def release(platform) -> releases.Release:
-    return train_video(AS_OF, platform)
+    return train_video(AS_OF, platform, PARAMS)
 
 
 def test_first_version_becomes_champion_and_is_mirrored(platform, release):
@@ -181,7 +156,7 @@ def test_first_version_becomes_champion_and_is_mirrored(platform, release):
 
 
 def test_training_again_on_the_same_data_reuses_the_version(platform, release):
-    again = train_video(AS_OF, platform)
+    again = train_video(AS_OF, platform, PARAMS)
     assert again.reused
     assert (again.mlflow_version, again.run_id) == (release.mlflow_version, release.run_id)
     assert len(fetch(platform, "select 1 from ml.ml_models")) == 1
@@ -200,10 +175,7 @@ def test_logged_model_has_signature_example_and_card(platform, release):
 
 
 def test_worse_version_is_refused_and_the_champion_stays(platform, release):
-    from ml.trend.video.dataset import load_params
-
-    params = load_params()
-    weak = {**params, "max_rounds": 1, "xgboost": {**params["xgboost"], "max_depth": 1}}
+    weak = {**PARAMS, "max_rounds": 1, "xgboost": {**PARAMS["xgboost"], "max_depth": 1}}
     refused = train_video(AS_OF, platform, weak)
     assert refused.aliases == ("challenger",)
     assert refused.version == "1.1.0"
@@ -211,6 +183,72 @@ def test_worse_version_is_refused_and_the_champion_stays(platform, release):
     current = releases.champion(NAME, platform)
     assert current is not None
     assert current.mlflow_version == release.mlflow_version
+
+
+def test_champion_of_another_age_is_not_in_the_way(platform, tmp_path):
+    import pandas as pd
+
+    (tmp_path / "model").mkdir()
+    row = pd.DataFrame({"x": [1.0]})
+    aged = Candidate(
+        name="aged_model", model_type="none", fingerprint="aged", folder=tmp_path / "model",
+        loader_module="ml.of_another_age", gate_metric="auc", metrics={"model": {"auc": 0.9}},
+        params={}, tags={}, card="", dataset=row, dataset_source="test", target="x", example=row,
+        prediction=row, pip_requirements=[],
+    )  # fmt: skip
+    assert releases.register(aged, platform).is_champion
+    with pytest.raises(UnusableModelError, match="ytempire train aged"):
+        releases.load_champion("aged_model", platform)
+    version, figures = training.measure_champion("aged_model", lambda *_: {"auc": 1.0}, platform)
+    assert (version, figures) == (1, {})
+
+
+def panel(folder: Path, videos: int) -> list[Path]:
+    """The files of a panel whose videos nobody has trained on."""
+    import pandas as pd
+
+    rows = [dict(zip(COLUMNS, each, strict=True)) for each in observations(seed=12)]
+    frame = pd.DataFrame(rows[: videos * LIFE])
+    frame["video_id"] = frame["video_id"].str.replace("model", "unseen")
+    frame["fetched_at"] = frame["observed_at"].dt.strftime("%Y-%m-%dT%H:%M:%S")
+    frame["published_at"] = frame["published_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    days = frame.assign(
+        snapshot_date=frame["observed_at"].dt.date,
+        n_countries=frame["regions_listed"],
+        best_rank=frame["chart_rank"],
+    )
+    named = frame.drop_duplicates("video_id").rename(
+        columns={"language": "default_language", "duration_s": "duration"}
+    )
+    paths = [folder / "video_day.csv", folder / "videos.csv"]
+    measured = ["video_id", "snapshot_date", "views", "likes", "comments", "n_countries"]
+    days[[*measured, "best_rank", "fetched_at"]].to_csv(paths[0], index=False)
+    described = ["video_id", "published_at", "title", "channel_title", "channel_id", "category_id"]
+    named[[*described, "default_language", "duration"]].to_csv(paths[1], index=False)
+    return paths
+
+
+def test_champion_is_measured_on_archives_it_has_not_seen(platform, release, tmp_path):
+    files = panel(tmp_path, 400)
+    before = fetch(platform, "select count(*) from raw.youtube_videos")
+    picture = tmp_path / "calibration.svg"
+    found = evaluate_archives(files, plot=picture, settings=platform)
+    facts = found["champions"][NAME]
+    assert facts["version"] == release.version
+    assert facts["rows"] == 400
+    call = found["M1"]
+    assert call["rows"] == 400
+    assert call["auc"] > 0.9 > call["baselines"]["always_up"]["auc"] == 0.5
+    assert found["M2"]["growth_48h"]["mrse"] > 0
+    assert "log_linear" in found["M2"]["growth_48h"]["baselines"]
+    assert "<svg" in picture.read_text()
+    assert fetch(platform, "select count(*) from raw.youtube_videos") == before
+
+
+def test_file_that_no_trend_model_is_about_is_named(platform, tmp_path):
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ArchiveError, match=r"notes\.csv is of no format"):
+        evaluate_archives([tmp_path / "notes.csv"], settings=platform)
 
 
 def test_scores_are_written_once_per_video_and_moment(platform, release):

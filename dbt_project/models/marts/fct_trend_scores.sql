@@ -32,6 +32,13 @@ video_days as (
 
 ),
 
+story_sights as (
+
+    select * from {{ ref('stg_hackernews__snapshots') }}
+    where event_at <= {{ as_of() }} and available_at <= {{ as_of() }}
+
+),
+
 scores as (
 
     select
@@ -42,6 +49,7 @@ scores as (
         predicted_as_of,
         (input_data ->> 'day_number')::integer as day_number,
         (input_data ->> 'event_timestamp')::timestamptz as observed_at,
+        (input_data ->> 'upvotes')::double precision as upvotes,
         (prediction ->> 'probability')::double precision as score,
         (prediction ->> 'rising')::boolean as is_forecast_rising,
         (prediction ->> 'growth_threshold')::double precision as growth_threshold,
@@ -72,6 +80,38 @@ video_outcomes as (
 
 ),
 
+story_outcomes as (
+
+    -- The most upvotes of the 48 hours since its entry, whose first hour was predicted from.
+    select
+        scores.prediction_id,
+        greatest(
+            scores.observed_at + make_interval(hours => scores.horizon_hours),
+            max(story_sights.available_at)
+        ) as known_at,
+        ln(greatest(max(story_sights.upvotes), 1) / greatest(scores.upvotes, 1)) as log_growth
+    from scores
+    inner join story_sights
+        on
+            scores.entity_id = story_sights.item_id
+            and story_sights.event_at >= scores.observed_at - interval '1 hour'
+            and story_sights.event_at
+            <= scores.observed_at + make_interval(hours => scores.horizon_hours)
+    where
+        scores.entity_type = 'story'
+        and scores.observed_at + make_interval(hours => scores.horizon_hours) <= {{ as_of() }}
+    group by scores.prediction_id, scores.observed_at, scores.horizon_hours, scores.upvotes
+
+),
+
+outcomes as (
+
+    select * from video_outcomes
+    union all
+    select * from story_outcomes
+
+),
+
 joined as (
 
     select
@@ -93,19 +133,19 @@ joined as (
         scores.observed_at + make_interval(hours => scores.horizon_hours) as outcome_due_at,
 
         -- what came of it
-        video_outcomes.log_growth is not null as is_outcome_known,
-        video_outcomes.known_at as outcome_known_at,
-        video_outcomes.log_growth as actual_log_growth,
-        video_outcomes.log_growth > scores.growth_threshold as is_actual_rising,
-        scores.is_forecast_rising = (video_outcomes.log_growth > scores.growth_threshold)
+        outcomes.log_growth is not null as is_outcome_known,
+        outcomes.known_at as outcome_known_at,
+        outcomes.log_growth as actual_log_growth,
+        outcomes.log_growth > scores.growth_threshold as is_actual_rising,
+        scores.is_forecast_rising = (outcomes.log_growth > scores.growth_threshold)
             as is_correct,
         power(
-            scores.score - (video_outcomes.log_growth > scores.growth_threshold)::integer, 2
+            scores.score - (outcomes.log_growth > scores.growth_threshold)::integer, 2
         ) as squared_error
 
     from scores
     inner join models on scores.model_id = models.model_id
-    left join video_outcomes on scores.prediction_id = video_outcomes.prediction_id
+    left join outcomes on scores.prediction_id = outcomes.prediction_id
 
 )
 

@@ -12,7 +12,15 @@ from ml.sources.archives.base import Archive, Chunk, Format
 from ml.sources.archives.files import SUFFIXES
 from ml.sources.archives.reading import CsvFile, Reject, read_header
 
-__all__ = ["FORMATS", "Archive", "Chunk", "Reject", "discover_archives", "open_archives"]
+__all__ = [
+    "FORMATS",
+    "Archive",
+    "Chunk",
+    "Reject",
+    "discover_archives",
+    "format_of",
+    "open_archives",
+]
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +67,7 @@ def _inspect(form: Format, path: Path) -> CsvFile:
 def _expand(form: Format, paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
-        inside = [file for file in _csv_files(path) if _format_of(file) is form]
+        inside = [file for file in _csv_files(path) if _readable_format(file) is form]
         if path.is_dir() and not inside:
             raise ArchiveError(f"{path} holds no {form.name} file; it needs {form.expected}")
         found.extend(inside if path.is_dir() else [path])
@@ -70,7 +78,7 @@ def _expand(form: Format, paths: Sequence[Path]) -> list[Path]:
 
 def discover_archives(data_dir: Path) -> list[tuple[str, list[Path]]]:
     """The archives below a folder, by what their headers say, in the order of `FORMATS`."""
-    files = [(path, _format_of(path)) for path in _csv_files(data_dir)]
+    files = [(path, _readable_format(path)) for path in _csv_files(data_dir)]
     groups = [
         (name, [path for path, found in files if found is form]) for name, form in FORMATS.items()
     ]
@@ -82,10 +90,19 @@ def _csv_files(folder: Path) -> list[Path]:
     return sorted(path for path in files if path.is_file() and path.name.endswith(SUFFIXES))
 
 
-def _format_of(path: Path) -> Format | None:
+def format_of(path: Path) -> Format | None:
+    """The format that a file's header is of, if it is one of ours.
+
+    Raises:
+        ArchiveError: if the file cannot be read.
+    """
+    header = read_header(path)
+    return next((form for form in FORMATS.values() if form.matches(header)), None)
+
+
+def _readable_format(path: Path) -> Format | None:
     try:
-        header = read_header(path)
+        return format_of(path)
     except ArchiveError as error:
         log.warning("left out: %s", error)
         return None
-    return next((form for form in FORMATS.values() if form.matches(header)), None)

@@ -1,3 +1,3 @@
-"""`trend_topic`: how much a topic is shown in the next 48 hours and 7 days, and whether it rises."""
+"""`trend_topic`: volumes of topics in the next 48 hours and 7 days, and which topics rise."""
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from ml.sources.archives.reading import read_header
 if TYPE_CHECKING:
     import pandas as pd
 
+_SNAPSHOTS = "hackernews-snapshots"
 # A word of fewer letters is hardly ever a topic.
 _WORD = r"[a-z][a-z0-9+#.-]{3,}"
 
@@ -43,10 +44,14 @@ def read_volumes(paths: Sequence[Path], *, hourly: bool = False) -> pd.DataFrame
         groups.setdefault(_format_of(path), []).append(path)
     frames = []
     for name, files in groups.items():
-        if hourly and name != "hackernews-snapshots":
+        if hourly and name != _SNAPSHOTS:
             continue
         seen = _READERS[name](_rows(name, files))
         seen["at"] = pd.to_datetime(seen["at"], utc=True).dt.floor("h" if hourly else "D")
+        if name == _SNAPSHOTS:
+            # Watching began and ended in the middle of a day.
+            days = seen["at"].dt.floor("D")
+            seen = seen[(days > days.min()) & (days < days.max())]
         counted = seen.groupby(["series", "at"], sort=True)["item"].nunique().rename("volume")
         frames.append(counted.reset_index().assign(source=name))
     if not frames:
@@ -86,10 +91,16 @@ def _youtube(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _hackernews(rows: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     stories = rows[rows["kind"] == "item"].drop_duplicates("record_id").set_index("record_id")
     told = pd.DataFrame([json.loads(text) for text in stories["payload"]], index=stories.index)
-    words = told["title"].str.lower().str.findall(_WORD).map(lambda found: sorted(set(found)))
+    words = (
+        told["title"]
+        .str.lower()
+        .str.findall(_WORD)
+        .map(lambda found: sorted(set(found) - ENGLISH_STOP_WORDS))
+    )
     named = words.explode().dropna().map("hackernews/word/{}".format)
     hosts = told["url"].dropna().map(_host)
     named = pd.concat([named, hosts[hosts != ""].map("hackernews/host/{}".format)])
@@ -121,6 +132,6 @@ def _github(rows: pd.DataFrame) -> pd.DataFrame:
 _READERS = {
     "youtube-trending": _youtube,
     "youtube-panel": _youtube,
-    "hackernews-snapshots": _hackernews,
+    _SNAPSHOTS: _hackernews,
     "github-trending": _github,
 }

@@ -191,7 +191,7 @@ def labelled_frame(
     limits: dict[str, Any], params: dict[str, Any], settings: Settings
 ) -> tuple[pd.DataFrame, int]:
     """Features and labels of every row whose 48 hours are over, and how many were left out."""
-    everything, excluded = _observed(limits, params, settings)
+    everything, excluded = observed(limits, params, settings)
     return _labelled(everything), excluded
 
 
@@ -199,10 +199,13 @@ def _labelled(everything: pd.DataFrame) -> pd.DataFrame:
     return everything[everything["growth_48h"].notna()].reset_index(drop=True)
 
 
-def _observed(
+def observed(
     limits: dict[str, Any], params: dict[str, Any], settings: Settings
 ) -> tuple[pd.DataFrame, int]:
-    """Features of every row, its labels where they are known, and how many were left out."""
+    """Features of every row, its labels where they are known, and how many were left out.
+
+    A row is left out when its own observation was not known in time.
+    """
     import pandas as pd
 
     joined = features.training_frame(entity_query(limits), params["feature_service"], settings)
@@ -234,7 +237,7 @@ def build_dataset(
     """
     settings = settings or get_settings()
     limits = bounds(as_of, params, settings)
-    everything, excluded = _observed(limits, params, settings)
+    everything, excluded = observed(limits, params, settings)
     kept = _labelled(everything)
     required = features.required_features(features.open_store(settings), params["feature_service"])
     check_required(everything, required)

@@ -6,11 +6,15 @@ too few is left out and says why; nothing stands in for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ml.measures import mean_relative_squared_error
+from ml.trend.calibration import Calibrator, fit_calibrator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +27,8 @@ EVENT_HEADS = {"breakout": ("growth_7d", 144), "listed": ("listed", 48)}
 _QUANTILES = (0.1, 0.5, 0.9)
 _MISS = 0.2  # an 80 % interval
 _BREAKOUT = 0.9
-_MIN_TRAIN, _MIN_VALIDATION, _MIN_EVENTS = 300, 60, 8
+_MIN_TRAIN, _MIN_VALIDATION, MIN_EVENTS = 300, 60, 8
+_AS_IT_IS = Calibrator("identity")
 # Later days of a life grow by other laws, and cost as much to learn from.
 _MAX_DAY = 2
 
@@ -36,13 +41,21 @@ class HeadFacts:
         start: ln ratio that the trees of the point forecast start from.
         widen: what the interval's ends move outwards by, ln ratio.
         threshold: growth from which it is a breakout, ln ratio.
+        calibrator: of an event's probability.
         reason: why there is no such head; empty where there is one.
     """
 
     start: float = 0.0
     widen: float = 0.0
     threshold: float = 0.0
+    calibrator: Calibrator = _AS_IT_IS
     reason: str = ""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> HeadFacts:
+        """One of the values that `dataclasses.asdict` gave."""
+        curve = Calibrator.from_dict(values["calibrator"])
+        return cls(**{**values, "calibrator": curve})
 
 
 def conformal_width(outcome: Array, low: Array, high: Array, miss: float = _MISS) -> float:
@@ -65,19 +78,21 @@ def relative_error(margin: Array, data: Any) -> tuple[Array, Array]:
     return (ratio - 1) * ratio, ratio * ratio
 
 
-def mean_relative_squared_error(predicted: Array, actual: Array) -> float:
-    """mean((predicted / actual - 1)^2), of natural logarithms of ratios."""
-    return float(np.mean((np.exp(predicted - actual) - 1) ** 2))
+@dataclass(frozen=True)
+class Part:
+    """Rows of the feature service and the matrix that the trees see of them."""
+
+    rows: pd.DataFrame
+    matrix: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Rows that a head learns from and rows that it is calibrated on, with their matrices."""
+    """What a head learns from, what it is stopped and calibrated on, and both with all days."""
 
-    train: pd.DataFrame
-    validation: pd.DataFrame
-    train_matrix: pd.DataFrame
-    validation_matrix: pd.DataFrame
+    train: Part
+    validation: Part
+    both: Part
 
 
 def known_before(frame: pd.DataFrame, label: str, hours: int, until: Any) -> pd.DataFrame:
@@ -107,95 +122,110 @@ def fit_heads(
     forests: dict[str, Any] = {}
     facts: dict[str, HeadFacts] = {}
     for name, (label, hours) in {**GROWTH_HEADS, **EVENT_HEADS}.items():
-        rows = _rows(frame, label, hours, bounds)
-        train, validation = rows
+        train, validation, both = _rows(frame, label, hours, bounds)
         if len(train) < _MIN_TRAIN or len(validation) < _MIN_VALIDATION:
             facts[name] = HeadFacts(
                 reason=f"{len(train)} rows to learn from and {len(validation)} to calibrate on;"
                 f" it needs {_MIN_TRAIN} and {_MIN_VALIDATION}: ingest more days"
             )
             continue
-        parts = Parts(train, validation, matrix(train), matrix(validation))
+        parts = Parts(*(Part(rows, matrix(rows)) for rows in (train, validation, both)))
         fit = _fit_growth if name in GROWTH_HEADS else _fit_event
-        fit(name, label, parts, params, forests, facts)
+        facts[name] = fit(name, label, parts, params, forests)
     return forests, facts
 
 
 def _rows(
     frame: pd.DataFrame, label: str, hours: int, bounds: tuple[Any, Any]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     validation_start, test_start = bounds
     early = frame[frame["entity_day"] <= _MAX_DAY]
     train = known_before(early, label, hours, validation_start)
-    first = early[(early["entity_day"] == 1) & (early["event_timestamp"] >= validation_start)]
-    return train, known_before(first, label, hours, test_start)
+    both = known_before(early, label, hours, test_start)
+    later = both[both["event_timestamp"] >= validation_start]
+    return train, later[later["entity_day"] == 1], both
 
 
 def _boost(
-    parts: Parts, labels: tuple[Array, Array], params: dict[str, Any], **options: Any
-) -> Any:
+    parts: Parts, label: Callable[[pd.DataFrame], Array], params: dict[str, Any], **options: Any
+) -> tuple[Any, Any]:
+    """Two forests: one stopped on validation, and one as large that has learned from it as well.
+
+    The first says what may be expected of the second on rows that it has not seen.
+    """
     import xgboost
 
     start = options.pop("start", None)
-    data: list[Any] = []
-    for matrix, label in zip((parts.train_matrix, parts.validation_matrix), labels, strict=True):
-        reference = {"ref": data[0]} if data else {}
-        margin = {} if start is None else {"base_margin": np.full(len(label), start)}
-        data.append(xgboost.QuantileDMatrix(matrix, label, **margin, **reference))
+
+    def data(part: Part, reference: Any = None) -> Any:
+        values = label(part.rows)
+        given = {} if start is None else {"base_margin": np.full(len(values), start)}
+        return xgboost.QuantileDMatrix(part.matrix, values, ref=reference, **given)
+
     own = {key: options.pop(key) for key in ("obj", "custom_metric") if key in options}
-    settings = {"tree_method": "hist", "seed": params["seed"], **params["xgboost"]}
-    trees = xgboost.train(
-        {**settings, "learning_rate": params["heads_learning_rate"], **options},
-        data[0],
+    settings = {
+        "tree_method": "hist", "seed": params["seed"], **params["xgboost"], **params["heads"],
+        **options,
+    }  # fmt: skip
+    train = data(parts.train)
+    stopped = xgboost.train(
+        settings,
+        train,
         params["max_rounds"],
-        evals=[(data[1], "validation")],
+        evals=[(data(parts.validation, train), "validation")],
         early_stopping_rounds=params["early_stopping_rounds"] // 2,
         verbose_eval=False,
         **own,
     )
-    return trees[: trees.best_iteration + 1]
+    rounds = stopped.best_iteration + 1
+    larger = max(1, round(rounds * params["refit_rounds_factor"]))
+    final = xgboost.train(settings, data(parts.both), larger, verbose_eval=False, **own)
+    return stopped[:rounds], final
 
 
 def _fit_growth(
-    name: str, label: str, parts: Parts, params: dict[str, Any],
-    forests: dict[str, Any], facts: dict[str, HeadFacts],
-) -> None:  # fmt: skip
-    labels = (parts.train[label].to_numpy(), parts.validation[label].to_numpy())
-    start = float(np.median(labels[0]))
-    forests[f"{name}_point"] = _boost(
-        parts, labels, params, start=start, disable_default_eval_metric=1,
+    name: str, label: str, parts: Parts, params: dict[str, Any], forests: dict[str, Any]
+) -> HeadFacts:
+    def grown(rows: pd.DataFrame) -> Array:
+        return np.asarray(rows[label], dtype=np.float64)
+
+    start = float(np.median(grown(parts.train.rows)))
+    _, forests[f"{name}_point"] = _boost(
+        parts, grown, params, start=start, disable_default_eval_metric=1,
         obj=relative_error,
         custom_metric=lambda p, d: ("mrse", mean_relative_squared_error(p, d.get_label())),
     )  # fmt: skip
-    forests[name] = _boost(
-        parts, labels, params, objective="reg:quantileerror", quantile_alpha=list(_QUANTILES)
+    stopped, forests[name] = _boost(
+        parts, grown, params, objective="reg:quantileerror", quantile_alpha=list(_QUANTILES)
     )
-    low, _, high = raw(forests[name], parts.validation_matrix).T
-    facts[name] = HeadFacts(start=start, widen=conformal_width(labels[1], low, high))
+    low, _, high = raw(stopped, parts.validation.matrix).T
+    return HeadFacts(start=start, widen=conformal_width(grown(parts.validation.rows), low, high))
 
 
 def _fit_event(
-    name: str, label: str, parts: Parts, params: dict[str, Any],
-    forests: dict[str, Any], facts: dict[str, HeadFacts],
-) -> None:  # fmt: skip
-    first = parts.train.loc[parts.train["entity_day"] == 1, label]
+    name: str, label: str, parts: Parts, params: dict[str, Any], forests: dict[str, Any]
+) -> HeadFacts:
+    rows = parts.train.rows
+    first = rows.loc[rows["entity_day"] == 1, label]
     threshold = float(first.quantile(_BREAKOUT)) if name == "breakout" else 0.5
-    outcomes = tuple(
-        (part[label] > threshold).to_numpy().astype(float)
-        for part in (parts.train, parts.validation)
-    )
+
+    def happened(rows: pd.DataFrame) -> Array:
+        return np.asarray(rows[label] > threshold, dtype=np.float64)
+
+    outcomes = [happened(part.rows) for part in (parts.train, parts.validation)]
     few = min(min(each.sum(), (1 - each).sum()) for each in outcomes)
-    if few < _MIN_EVENTS:
-        facts[name] = HeadFacts(
+    if few < MIN_EVENTS:
+        return HeadFacts(
             threshold=threshold,
-            reason=f"only {int(few)} rows of one kind; it needs {_MIN_EVENTS}: ingest more days",
+            reason=f"only {int(few)} rows of one kind; it needs {MIN_EVENTS}: ingest more days",
         )
-        return
-    forests[name] = _boost(
-        parts, (outcomes[0], outcomes[1]), params,
-        objective="binary:logistic", eval_metric="logloss",
-    )  # fmt: skip
-    facts[name] = HeadFacts(threshold=threshold)
+    stopped, forests[name] = _boost(
+        parts, happened, params, objective="binary:logistic", eval_metric="logloss"
+    )
+    unseen = raw(stopped, parts.validation.matrix)
+    return HeadFacts(
+        threshold=threshold, calibrator=fit_calibrator(unseen, outcomes[1], params["seed"])
+    )
 
 
 def raw(forest: Any, matrix: pd.DataFrame, start: float | None = None) -> Array:
@@ -229,49 +259,8 @@ def forecast(
         named = {"p10": low, "p50": middle, "p90": high, "point": point}
         columns.update({f"{name}_{end}": values for end, values in named.items()})
     for name in EVENT_HEADS:
-        present = name in forests
-        columns[f"{name}_probability"] = raw(forests[name], matrix) if present else nothing
-    return columns
-
-
-def measure_heads(
-    frame: pd.DataFrame, predicted: pd.DataFrame, facts: dict[str, HeadFacts]
-) -> dict[str, float]:
-    """Measures of each head on rows with its label; heads that are left out give none.
-
-    Returns:
-        For growth: `mrse`, `median_abs_log_error`, `spearman`, `coverage` (of the 80 % interval)
-        and `rows`; for events: `auc`, `average_precision`, `base_rate` and `rows`; each with the
-        head's name in front.
-    """
-    import pandas as pd
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
-    figures: dict[str, float] = {}
-    for name, (label, _) in {**GROWTH_HEADS, **EVENT_HEADS}.items():
-        known = frame[label].notna().to_numpy()
-        if facts[name].reason or known.sum() < _MIN_EVENTS:
+        if name not in forests:
+            columns[f"{name}_probability"] = nothing
             continue
-        actual, said = frame.loc[known, label].to_numpy(), predicted[known]
-        if name in GROWTH_HEADS:
-            point = said[f"{name}_point"].to_numpy()
-            inside = (actual >= said[f"{name}_p10"]) & (actual <= said[f"{name}_p90"])
-            measured = {
-                "mrse": mean_relative_squared_error(point, actual),
-                "median_abs_log_error": float(np.median(np.abs(said[f"{name}_p50"] - actual))),
-                "spearman": float(pd.Series(point).corr(pd.Series(actual), method="spearman")),
-                "coverage": float(inside.mean()),
-            }
-        else:
-            outcome = actual > facts[name].threshold
-            if outcome.all() or not outcome.any():
-                continue
-            probability = said[f"{name}_probability"]
-            measured = {
-                "auc": float(roc_auc_score(outcome, probability)),
-                "average_precision": float(average_precision_score(outcome, probability)),
-                "base_rate": float(outcome.mean()),
-            }
-        measured["rows"] = float(known.sum())
-        figures.update({f"{name}_{key}": value for key, value in measured.items()})
-    return figures
+        columns[f"{name}_probability"] = facts[name].calibrator(raw(forests[name], matrix))
+    return columns

@@ -17,7 +17,7 @@ from ml.registry.releases import Release
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import Merge, copy_rows, create_staging, merge, transaction
 from ml.trend.video.dataset import own_observation
-from ml.trend.video.model import model_input
+from ml.trend.video.matrix import model_input
 from ml.trend.video.train import NAME
 
 if TYPE_CHECKING:

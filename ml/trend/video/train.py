@@ -13,21 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.gates import run_gate
-from ml.registry import cards, releases, training
+from ml.measures import binary_measures, calibration_table
+from ml.registry import cards, training
 from ml.registry.releases import Candidate, Release
 from ml.settings import PROJECT_ROOT, Settings, get_settings
+from ml.trend.calibration import fit_calibrator
 from ml.trend.video import evaluate
+from ml.trend.video.baselines import Baselines
 from ml.trend.video.dataset import Split, TrendDataset, build_dataset, load_params, split_in_time
-from ml.trend.video.heads import fit_heads, measure_heads
-from ml.trend.video.model import (
-    Specification,
-    TrendModel,
-    design_matrix,
-    fit_calibrator,
-    known_languages,
-    model_input,
-    raw_probability,
-)
+from ml.trend.video.heads import fit_heads
+from ml.trend.video.matrix import design_matrix, known_languages, model_input
+from ml.trend.video.model import Specification, TrendModel, raw_probability
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,12 +148,19 @@ def with_heads(
     return TrendModel(model.booster, replace(model.specification, heads=facts), forests)
 
 
-def later_figures(model: TrendModel, everything: pd.DataFrame, split: Split) -> dict[str, float]:
-    """Measures of the further heads on the first predictions of the test period."""
-    rows = everything[
-        (everything["entity_day"] == 1) & (everything["event_timestamp"] >= split.test_start)
-    ]
-    return measure_heads(rows, model.predict(rows), model.specification.heads)
+def with_baselines(
+    model: TrendModel, everything: pd.DataFrame, split: Split, params: dict[str, Any]
+) -> TrendModel:
+    """The model with the plain methods beside it, fitted on the training part."""
+    spec = model.specification
+    fitted = Baselines.fit(split, everything, spec.heads, spec.columns, params["seed"])
+    return TrendModel(model.booster, spec, model.forests, fitted)
+
+
+def held_out(everything: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """First predictions of the test period, with whichever labels they have."""
+    later = everything["event_timestamp"] >= split.test_start
+    return everything[later & (everything["entity_day"] == 1)]
 
 
 @contextmanager
@@ -176,21 +179,16 @@ def _train(
     )
     split = split_in_time(dataset.frame, params)
     model = with_heads(fit(split, params, dataset.required), dataset.everything, split, params)
-    outcome = split.rising(split.test)
-    probability = model.predict_proba(split.test)
-    decision = probability >= model.specification.decision_threshold
-    metrics = {
-        "model": {
-            **evaluate.measure(outcome, probability, decision),
-            **later_figures(model, dataset.everything, split),
-        },
-        **evaluate.baselines(split, model.specification.columns, params["seed"]),
-    }
-    incumbent = _measure_champion(split, settings)
-    if incumbent is not None:
-        metrics["champion"] = incumbent[1]
+    model = with_baselines(model, dataset.everything, split, params)
+    measured = evaluate.flat(evaluate.measure(model, held_out(dataset.everything, split)))
+    # Persistence forecasts growth and makes no call, which is what the gate compares.
+    metrics = {method: each for method, each in measured.items() if GATE_METRIC in each}
+    incumbent, figures = training.measure_champion(
+        NAME, lambda champion, _: _measure(champion, split), settings
+    )
+    metrics |= figures
     facts = _facts(dataset, split, model)
-    calibration = evaluate.calibration_table(outcome, probability)
+    calibration = calibration_table(split.rising(split.test), model.predict_proba(split.test))
     example = model_input(split.test.head(5), model.specification.columns)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "trend_video")
@@ -211,25 +209,20 @@ def _train(
             example=example,
             prediction=model.predict(split.test.head(5)),
             pip_requirements=training.installed(_PACKAGES),
-            incumbent=incumbent[0] if incumbent else None,
+            incumbent=incumbent,
             artifacts={"dataset.sql": dataset.query},
         )
 
 
-def _measure_champion(split: Split, settings: Settings) -> tuple[int, dict[str, float]] | None:
+def _measure(model: Any, split: Split) -> dict[str, float]:
     """Measure the champion on the candidate's test part, by the candidate's labels."""
-    release = releases.champion(NAME, settings)
-    if release is None:
-        return None
-    model = releases.load(release, settings)
     columns = tuple(model.metadata.get_input_schema().input_names())
     forecast = model.predict(model_input(split.test, columns))
-    measured = evaluate.measure(
+    return binary_measures(
         split.rising(split.test),
         forecast["probability"].to_numpy(),
         forecast["rising"].to_numpy(),
     )
-    return release.mlflow_version, measured
 
 
 def _facts(dataset: TrendDataset, split: Split, model: TrendModel) -> dict[str, str]:

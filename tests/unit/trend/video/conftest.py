@@ -40,6 +40,8 @@ def _labelled_rows(videos, seed=3, days=60):
                     "label_known_at": pd.Timestamp(at + timedelta(days=2)),
                     "growth_48h": (0.9 if category == 10 else 0.2) * growth / day
                     + random.normal(0, 0.05),
+                    "growth_7d": np.nan,
+                    "listed": np.nan,
                     "day_number": day,
                     "views": views,
                     "log_views": np.log(views),

@@ -5,17 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ml.measures import mean_relative_squared_error
+from ml.trend.video import evaluate
 from ml.trend.video.dataset import load_params, split_in_time
 from ml.trend.video.heads import (
     EVENT_HEADS,
     GROWTH_HEADS,
     conformal_width,
     known_before,
-    mean_relative_squared_error,
     relative_error,
 )
 from ml.trend.video.model import TrendModel
-from ml.trend.video.train import fit, later_figures, with_heads
+from ml.trend.video.train import fit, held_out, with_baselines, with_heads
 
 PARAMS = {**load_params(), "max_rounds": 60, "early_stopping_rounds": 20}
 
@@ -46,7 +47,9 @@ def split(rows):
 
 @pytest.fixture(scope="module")
 def model(rows, split, required):
-    return with_heads(fit(split, PARAMS, required), rows, split, PARAMS)
+    return with_baselines(
+        with_heads(fit(split, PARAMS, required), rows, split, PARAMS), rows, split, PARAMS
+    )
 
 
 def test_interval_is_moved_until_it_holds_its_share():
@@ -77,7 +80,7 @@ def test_no_label_that_is_due_later_is_learned_from(rows, split):
 
 
 def test_every_head_says_something_that_holds_on_later_videos(model, rows, split):
-    figures = later_figures(model, rows, split)
+    figures = evaluate.flat(evaluate.measure(model, held_out(rows, split)))["model"]
     for name in GROWTH_HEADS:
         spread = np.exp(split.test["growth_48h"]).std()
         assert 0.6 < figures[f"{name}_coverage"] < 0.95
@@ -112,4 +115,8 @@ def test_head_without_enough_labels_is_left_out_with_the_reason(rows, split, mod
     assert said["growth_7d_p50"].isna().all()
     assert said["breakout_probability"].isna().all()
     assert said["growth_48h_p50"].notna().all()
-    assert not [key for key in later_figures(lacking, poor, split) if key.startswith("breakout")]
+    assert set(evaluate.measure(lacking, held_out(poor, split))) == {
+        "rising",
+        "growth_48h",
+        "listed",
+    }

@@ -3,13 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.trend.video.dataset import load_params, split_in_time
-from ml.trend.video.evaluate import (
-    baselines,
-    best_threshold,
+from ml.measures import (
+    binary_measures,
     calibration_table,
+    draw_calibration,
     expected_calibration_error,
-    measure,
+    growth_measures,
 )
 
 
@@ -33,24 +32,26 @@ def test_table_counts_every_row():
     assert [rows for _, _, rows in table] == [1, 1, 1]
 
 
-def test_best_threshold_separates_what_can_be_separated():
-    score, outcome = np.array([0.1, 0.2, 0.6, 0.9]), np.array([0, 0, 1, 1])
-    assert best_threshold(score, outcome) == pytest.approx(0.6)
-    assert best_threshold(score, np.zeros(4, dtype=int)) > 0.9
-
-
-def test_baselines_are_measured_on_the_same_rows(labelled_rows):
-    split = split_in_time(labelled_rows(500), load_params())
-    columns = tuple(c for c in split.train if c not in {
-        "video_id", "event_timestamp", "entity_day", "label_known_at", "growth_48h", "day_number",
-    })  # fmt: skip
-    figures = baselines(split, columns, seed=42)
-    assert {f["rows"] for f in figures.values()} == {float(len(split.test))}
-    assert figures["always_up"]["auc"] == 0.5
-    assert figures["linear_extrapolation"]["auc"] > 0.6
-
-
 def test_perfect_forecast_has_perfect_measures():
     outcome = np.array([0, 1, 0, 1])
-    figures = measure(outcome, outcome.astype(float), outcome.astype(bool))
+    figures = binary_measures(outcome, outcome.astype(float), outcome.astype(bool))
     assert (figures["accuracy"], figures["auc"], figures["brier"], figures["ece"]) == (1, 1, 0, 0)
+
+
+def test_growth_is_measured_as_ratios_and_ranks():
+    actual = np.log([1.0, 2.0, 4.0])
+    assert growth_measures(actual, actual) == {
+        "mrse": 0.0, "median_abs_log_error": 0.0, "spearman": pytest.approx(1.0)
+    }  # fmt: skip
+    constant = growth_measures(np.zeros(3), actual)
+    # (1/1 - 1)^2, (1/2 - 1)^2, (1/4 - 1)^2
+    assert constant["mrse"] == pytest.approx((0 + 0.25 + 0.5625) / 3)
+    assert constant["spearman"] == 0.0
+
+
+def test_calibration_is_drawn_into_a_file(tmp_path):
+    picture = tmp_path / "calibration.png"
+    draw_calibration({"rising": [(0.1, 0.2, 50), (0.9, 0.8, 150)]}, picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="not supported"):
+        draw_calibration({"rising": [(0.1, 0.2, 50)]}, tmp_path / "calibration.exe")

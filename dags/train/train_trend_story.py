@@ -1,0 +1,48 @@
+"""Which Hacker News stories reach 100 upvotes.
+
+Trains `trend_story` on the first hours of stories, from the point-in-time set of the feature store,
+once the gate has passed its rows ([reports](/reports/)), measures it against its baselines and the
+champion on the same later slice, and registers it in MLflow. It becomes champion only if it beats
+them all. While there are too few stories with outcomes the task is skipped and says so. The same
+data, parameters and code give the version that exists already, so a run without news costs seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import dag, task
+from ytempire_airflow.assets import FEATURES, TREND_STORY
+from ytempire_airflow.clock import resolve_as_of
+from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
+
+
+@dag(
+    schedule=[FEATURES],
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    tags=["train", "mlflow"],
+    doc_md=__doc__,
+)
+def train_trend_story():
+    @task(outlets=[TREND_STORY], **TRAINING_ARGS)
+    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
+        from datetime import datetime
+
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from ml.exceptions import TooFewRowsError
+        from ml.trend.story.train import train_story
+
+        try:
+            release = train_story(datetime.fromisoformat(now))
+        except TooFewRowsError as error:
+            raise AirflowSkipException(str(error)) from error
+        covered = {"as_of": now, **release.summary()}
+        context["outlet_events"][TREND_STORY].extra = covered
+        return covered
+
+    train_and_register(resolve_as_of())
+
+
+train_trend_story()
