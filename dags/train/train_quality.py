@@ -32,7 +32,7 @@ def train_quality():
         from airflow.sdk.exceptions import AirflowSkipException
 
         from ml.exceptions import SourceUnavailableError
-        from ml.quality.train import train_quality_policy
+        from ml.quality.policy.train import train_quality_policy
 
         try:
             release = train_quality_policy(datetime.fromisoformat(now))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from rich.table import Table
@@ -32,29 +32,55 @@ def register(app: typer.Typer) -> None:
     evaluate = typer.Typer(
         help="Measure a model on files of your own, beside its baselines.", no_args_is_help=True
     )
+    evaluate.command("trend")(evaluate_trend)
     evaluate.command("audience")(evaluate_audience)
     evaluate.command("quality")(evaluate_quality)
     app.add_typer(evaluate, name="evaluate")
 
 
-def train_trend(as_of: AsOf = None, as_json: JsonFlag = False) -> None:
-    """Train `trend_video` on what the feature store knew at a moment.
+def train_trend(
+    model: Annotated[
+        Literal["video", "story", "topic"],
+        typer.Option(help="What is predicted: videos, Hacker News stories or topics."),
+    ] = "video",
+    as_of: AsOf = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train `trend_video`, `trend_story` or `trend_topic` on what was known at a moment.
 
-    Example: ytempire train trend
+    Example: ytempire train trend --model story
     """
-    from ml.trend.video.train import train_video
+    run: Callable[[datetime], Release]
+    if model == "video":
+        from ml.trend.video.train import train_video as run
+    elif model == "story":
+        from ml.trend.story.train import train_story as run
+    else:
+        from ml.trend.topic.train import train_topic as run
+    _train(run, as_of, as_json)
 
-    _train(train_video, as_of, as_json)
 
+def train_quality(
+    model: Annotated[
+        Literal["policy", "engagement"],
+        typer.Option(
+            help="`policy` learns from the labelled texts in YTEMPIRE_DATA_DIR, `engagement` from"
+            " the videos of the marts."
+        ),
+    ] = "policy",
+    as_of: AsOf = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train `quality_policy` or `quality_engagement`.
 
-def train_quality(as_of: AsOf = None, as_json: JsonFlag = False) -> None:
-    """Train `quality_policy` on the labelled texts in YTEMPIRE_DATA_DIR.
-
-    Example: YTEMPIRE_DATA_DIR=~/archives ytempire train quality
+    Example: ytempire train quality --model engagement
     """
-    from ml.quality.policy.train import train_quality_policy
-
-    _train(train_quality_policy, as_of, as_json)
+    run: Callable[[datetime], Release]
+    if model == "policy":
+        from ml.quality.policy.train import train_quality_policy as run
+    else:
+        from ml.quality.engagement.train import train_quality_engagement as run
+    _train(run, as_of, as_json)
 
 
 def train_audience(as_of: AsOf = None, as_json: JsonFlag = False) -> None:
@@ -82,6 +108,28 @@ def _train(run: Callable[[datetime], Release], moment: datetime | None, as_json:
     state = "was there already" if release.reused else "is registered"
     serves = "it serves" if release.is_champion else "it does not serve"
     output.print(f"{release.name} {release.version} {state}; {serves}: {release.reason}")
+
+
+def evaluate_trend(
+    archive: Annotated[
+        list[Path], typer.Option(help="Archive file that no champion has seen; more may follow it.")
+    ],
+    more: Annotated[list[Path] | None, typer.Argument(help="Further files, of any format.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the calibration into this picture (.png, .svg, .pdf).")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure the trend champions on archive files, in the formats of `import-archive`.
+
+    Example: ytempire evaluate trend --archive video_day.csv.xz videos.csv.xz --plot curve.png
+    """
+    from ml.trend.archives import evaluate_archives
+
+    with errors.status("loading the champion") as status:
+        files = [*archive, *(more or [])]
+        result = evaluate_archives(files, plot=plot, progress=status.update)
+    _report(result, as_json)
 
 
 def evaluate_audience(
@@ -130,9 +178,11 @@ def _report(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    output.print(f"{result['model']} {result['version']}, {result['rows']} rows")
+    champions = result.get("champions") or {result["model"]: result}
+    for name, facts in champions.items():
+        output.print(f"{name} {facts['version']}, {facts['rows']} rows")
     for name, figures in result.items():
-        if isinstance(figures, dict):
+        if isinstance(figures, dict) and name != "champions":
             for table in _tables(name, figures):
                 output.print(table)
 

@@ -1,3 +1,3 @@
-"""The quality scorer: is a text clickbait, spam or toxic, is it readable, does it hang together."""
+"""The quality scorer: `policy` says what a text should not be, `engagement` how it will do."""
 
 from __future__ import annotations

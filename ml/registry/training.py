@@ -60,15 +60,22 @@ def measure_champion(
         Its mlflow version, None where nothing serves, and `{"champion": figures}`, empty where
         there is nothing to measure.
     """
-    release = releases.champion(name, settings)
+    release, model = usable_champion(name, settings)
     if release is None:
         return None, {}
+    return release.mlflow_version, {} if model is None else {"champion": measure(model, release)}
+
+
+def usable_champion(name: str, settings: Settings) -> tuple[Release | None, Any]:
+    """What serves, and the loaded model; None for one that this code cannot load any more."""
+    release = releases.champion(name, settings)
+    if release is None:
+        return None, None
     try:
-        model = releases.load(release, settings)
+        return release, releases.load(release, settings)
     except UnusableModelError as error:
         log.warning("not compared with the champion: %s", error)
-        return release.mlflow_version, {}
-    return release.mlflow_version, {"champion": measure(model, release)}
+        return release, None
 
 
 def train_once(

@@ -2,8 +2,8 @@
 
 Clickbait: channels held out, five draws. Spam: each video left out in turn, so draws change
 nothing and its sd is 0. Toxicity: trained on tweets, five draws of them, tested on all
-1,138 comments that `ml/quality/labels` labels (53 toxic); the labels chose nothing. Parameters were
-chosen as `ml/quality/params/quality_policy.yaml` says.
+1,138 comments that `ml/quality/policy/labels` labels (53 toxic); the labels chose nothing. How
+parameters were chosen: `ml/quality/policy/params/quality_policy.yaml`.
 
     python tests/bench/bench_quality.py --data-dir DATA
 """
@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from provenance import provenance
 
-from ml.quality.dataset import load_params, read_data
-from ml.quality.model import PolicyModel
-from ml.quality.train import Outcome, fit, fit_all
+from ml.quality.policy.dataset import load_params, read_data
+from ml.quality.policy.model import PolicyModel
+from ml.quality.policy.train import Outcome, fit, fit_all
 from ml.settings import Settings, get_settings
 
 SEEDS = (42, 43, 44, 45, 46)

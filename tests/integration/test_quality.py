@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ml.exceptions import FatalError
-from ml.quality.dataset import LABELS
-from ml.quality.evaluate import evaluate_file
-from ml.quality.predict import score_texts
-from ml.quality.train import NAME, train_quality_policy
+from ml.quality.policy.dataset import LABELS
+from ml.quality.policy.evaluate import evaluate_file
+from ml.quality.policy.predict import score_texts
+from ml.quality.policy.train import NAME, train_quality_policy
 from ml.registry import releases
 from ml.settings import Settings
 from ml.storage import migrate

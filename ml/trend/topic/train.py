@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.registry import cards, releases, training
+from ml.registry import cards, training
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings, get_settings
 from ml.trend.topic.candidates import NAME, load_params, recipe_digest
@@ -86,8 +86,8 @@ def _train(
 ) -> Iterator[Candidate]:
     """Choose, fit and measure; the candidate's folder exists inside the context."""
     params = folds.params
-    release = releases.champion(NAME, settings)
-    incumbent = releases.load(release, settings).get_raw_model() if release else None
+    release, champion = training.usable_champion(NAME, settings)
+    incumbent = champion.get_raw_model() if champion else None
     fitted = fit_and_measure(folds, incumbent)
     facts = _facts(dataset, folds, fitted)
     known = dataset.frame["volume"].notna()

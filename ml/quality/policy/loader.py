@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ml.quality.model import PolicyModel
+from ml.quality.policy.model import PolicyModel
 
 
 def _load_pyfunc(path: str) -> PolicyModel:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.quality.heuristics import coherence, readability
-from ml.quality.texts import TASKS, Task, clean, mood, style
+from ml.quality.policy.heuristics import coherence, readability
+from ml.quality.policy.texts import TASKS, Task, clean, mood
+from ml.quality.style import style
 from ml.topics.embeddings import encode
 
 if TYPE_CHECKING:

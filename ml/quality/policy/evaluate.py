@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.exceptions import ArchiveError, FatalError
-from ml.quality.model import BASELINE, PolicyModel
-from ml.quality.texts import TASKS, Task
-from ml.quality.train import NAME
+from ml.quality.policy.model import BASELINE, PolicyModel
+from ml.quality.policy.texts import TASKS, Task
+from ml.quality.policy.train import NAME
 from ml.registry import releases
 from ml.settings import Settings, get_settings
 from ml.sources.archives.files import decompressed, reading

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.quality.dataset import LABELS
+from ml.quality.policy.dataset import LABELS
 
 pd = pytest.importorskip("pandas")
 

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.quality.dataset import QualityData, TextSet, embeddings, folds, load_params, read_data
-from ml.quality.model import BASELINE, Array, Classifier, PolicyModel, fit_classifier
-from ml.quality.texts import TASKS, Task
-from ml.registry import cards, releases, training
+from ml.quality.embedding import embeddings
+from ml.quality.policy.dataset import QualityData, TextSet, folds, load_params, read_data
+from ml.quality.policy.model import BASELINE, Array, Classifier, PolicyModel, fit_classifier
+from ml.quality.policy.texts import TASKS, Task
+from ml.registry import cards, training
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings, get_settings
 
@@ -199,9 +200,14 @@ def _train(
         BASELINE: _figures({task: outcome.baseline_auc for task, outcome in outcomes.items()}),
     }
     facts = _facts(data, outcomes, digest, as_of, params)
-    incumbent = _champion_figures(data, facts["test_digest"], settings)
-    if incumbent is not None:
-        metrics["champion"] = incumbent[1]
+    incumbent, figures = training.measure_champion(
+        NAME,
+        lambda champion, release: _champion_figures(
+            champion.get_raw_model(), release, data, facts["test_digest"], settings
+        ),
+        settings,
+    )
+    metrics |= figures
     example = pd.DataFrame({"text": ["You won't BELIEVE what he did!!", "Weekly council meeting"]})
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder))
@@ -210,7 +216,7 @@ def _train(
             model_type="logistic_blend",
             fingerprint=key,
             folder=Path(folder),
-            loader_module="ml.quality.loader",
+            loader_module="ml.quality.policy.loader",
             gate_metric=GATE_METRIC,
             metrics=metrics,
             params=params,
@@ -222,7 +228,7 @@ def _train(
             example=example,
             prediction=model.predict(example),
             pip_requirements=training.installed(_PACKAGES),
-            incumbent=incumbent[0] if incumbent else None,
+            incumbent=incumbent,
         )
 
 
@@ -234,19 +240,16 @@ def _figures(aucs: dict[Task, float]) -> dict[str, float]:
 
 
 def _champion_figures(
-    data: QualityData, test_digest: str, settings: Settings
-) -> tuple[int, dict[str, float]] | None:
+    model: PolicyModel, release: Release, data: QualityData, test_digest: str, settings: Settings
+) -> dict[str, float]:
     """The champion's figures on the same test rows.
 
     Its own recorded ones where the rows are the same. Otherwise it is asked about the new rows, of
     which it may have been trained on some: that flatters the champion, never the candidate.
     """
-    release = releases.champion(NAME, settings)
-    if release is None:
-        return None
     if release.tags.get("test_digest") == test_digest:
-        return release.mlflow_version, json.loads(release.tags["metrics"])["model"]
-    model = releases.load(release, settings).get_raw_model()
+        recorded: dict[str, float] = json.loads(release.tags["metrics"])["model"]
+        return recorded
     aucs: dict[Task, float] = {}
     for task in TASKS:
         texts = data.comments if task == "toxicity" else data.sets[task]
@@ -254,7 +257,7 @@ def _champion_figures(
         chosen = texts.texts[seen].tolist()
         margins = model.classifiers[task].margin(chosen, embeddings(chosen, settings))
         aucs[task] = _auc(texts.labels[seen], margins)
-    return release.mlflow_version, _figures(aucs)
+    return _figures(aucs)
 
 
 def _facts(
@@ -302,4 +305,5 @@ def _described(data: QualityData) -> Any:
 
 
 def _code_digest() -> str:
-    return training.code_digest(Path(__file__).parent)
+    folder = Path(__file__).parent
+    return training.code_digest(folder, *folder.parent.glob("*.py"))

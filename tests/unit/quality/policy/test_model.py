@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ml.exceptions import FatalError, SourceUnavailableError
-from ml.quality import evaluate
-from ml.quality.dataset import LABELS, folds, load_params, read_data
-from ml.quality.model import PolicyModel
-from ml.quality.predict import score_texts
-from ml.quality.train import fit_all
+from ml.quality.policy import evaluate
+from ml.quality.policy.dataset import LABELS, folds, load_params, read_data
+from ml.quality.policy.model import PolicyModel
+from ml.quality.policy.predict import score_texts
+from ml.quality.policy.train import fit_all
 from ml.settings import Settings
 
 pd = pytest.importorskip("pandas")

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.exceptions import FatalError, SourceUnavailableError
-from ml.quality.texts import Task, clean
-from ml.settings import Settings
-from ml.topics.embeddings import MODEL_VERSION, encode
+from ml.quality.policy.texts import Task, clean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,26 +118,6 @@ def folds(data: TextSet, params: dict[str, Any], seed: int) -> Folds:
         round(1 / params["test_share"]), shuffle=True, random_state=seed
     )
     yield next(iter(splitter.split(data.texts, data.labels, data.groups)))
-
-
-def embeddings(texts: Sequence[str], settings: Settings) -> npt.NDArray[np.float32]:
-    """Sentence embeddings, shape (n, 384), kept in the state folder under a hash of the texts.
-
-    They are most of the time of a training, and the texts of a run are mostly those of the last.
-    """
-    content = "\n".join([MODEL_VERSION, json.dumps(list(texts))])
-    name = hashlib.sha256(content.encode()).hexdigest()[:32]
-    path = settings.state_dir / "cache" / "quality" / f"{name}.npy"
-    if path.is_file():
-        kept: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
-        return kept
-    vectors = encode(texts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A killed run must leave no half of a file under the final name.
-    partial = path.with_suffix(f".{os.getpid()}.npy")
-    np.save(partial, vectors)
-    partial.replace(path)
-    return vectors
 
 
 def _existing(path: Path) -> Path:
