@@ -131,14 +131,17 @@ def doctor(as_json: JsonFlag = False) -> None:
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; WEB_CONCURRENCY or 2 by default.")
+    ] = None,
 ) -> None:
     """Serve the HTTP API until stopped. Docs are at /docs, the key is YTEMPIRE_API_KEY.
 
     Example: ytempire serve --port 8000
     """
-    import uvicorn
+    from ml.serving.server import run
 
-    uvicorn.run("ml.serving.app:create_app", factory=True, host=host, port=port, access_log=False)
+    run(host, port, workers)
 
 
 def airflow(context: typer.Context) -> None:

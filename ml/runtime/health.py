@@ -95,6 +95,23 @@ def airflow(part: str) -> Callable[[Settings], str]:
     return check
 
 
+def api(url: str) -> Callable[[Settings], str]:
+    """Check of the HTTP API: it answers; whether it has models is only told."""
+
+    def check(_settings: Settings) -> str:
+        _get(f"{url}/health")
+        try:
+            state = httpx.get(f"{url}/ready", timeout=_TIMEOUT_S).json()
+        except (httpx.HTTPError, ValueError):
+            return "answers"
+        serving = [each["model_id"] for each in state["models"] if each["model_id"]]
+        if state["ready"]:
+            return f"serves {', '.join(serving)}"
+        return f"answers; {'; '.join(state['problems'].values()) or 'still loading'}"[:200]
+
+    return check
+
+
 def stream(source: str) -> Callable[[Settings], str]:
     """Check of the consumer of a stream, by the offsets that it moves."""
 

@@ -62,6 +62,7 @@ def definitions(state: State, settings: Settings) -> list[Service]:
         _world(state),
         _mlflow(state, settings),
         *_airflow(state, settings),
+        _api(state, settings),
         *_streams(state, settings),
     ]
 
@@ -220,6 +221,35 @@ def _airflow(state: State, settings: Settings) -> list[Service]:
         )
         for part, arguments in parts.items()
     ]
+
+
+def _api(state: State, settings: Settings) -> Service:
+    """The HTTP API; it is healthy without models, which it takes up when they are there."""
+    url = f"http://{HOST}:{state.ports['api']}"
+    # One process leaves the machine to the pipelines unless more are asked for.
+    workers = settings.api_workers if "api_workers" in settings.model_fields_set else 1
+    return Service(
+        name="api",
+        command=(
+            sys.executable,
+            "-m",
+            "ml.cli",
+            "serve",
+            "--host",
+            HOST,
+            "--port",
+            str(state.ports["api"]),
+            "--workers",
+            str(workers),
+        ),
+        check=health.api(url),
+        stage=2,
+        environment={"YTEMPIRE_STATE_DIR": str(state.root)},
+        ports=("api",),
+        forks=True,
+        stop_seconds=20,  # it answers what it has begun and writes the last predictions
+        url=url,
+    )
 
 
 def _streams(state: State, settings: Settings) -> list[Service]:

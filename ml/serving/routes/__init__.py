@@ -1,0 +1,3 @@
+"""One module a group of routes."""
+
+from __future__ import annotations
