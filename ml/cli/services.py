@@ -43,6 +43,7 @@ def up(
 
 def print_logins(airflow_url: str | None, mlflow_url: str | None) -> None:
     """Print where the UIs are and how to log in."""
+    from ml.runtime.state import State
     from ml.settings import get_settings
 
     settings = get_settings()
@@ -55,6 +56,10 @@ def print_logins(airflow_url: str | None, mlflow_url: str | None) -> None:
     table.add_row(
         "MLflow", mlflow_url, settings.mlflow_username, settings.require("mlflow_password")
     )
+    ports = State(settings.state_dir).ports
+    if "api" in ports and settings.api_key is not None:
+        docs, key = f"http://127.0.0.1:{ports['api']}/docs", settings.api_key.get_secret_value()
+        table.add_row("HTTP API", docs, "X-API-Key", key)
     output.print(table)
 
 
