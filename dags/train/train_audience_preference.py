@@ -14,7 +14,8 @@ from typing import Any
 from airflow.sdk import dag, task
 from ytempire_airflow.assets import AUDIENCE_PREFERENCE, MARTS
 from ytempire_airflow.clock import resolve_as_of
-from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
+from ytempire_airflow.defaults import DEFAULT_ARGS
+from ytempire_airflow.training import train_and_register
 
 
 @dag(
@@ -25,23 +26,6 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
     doc_md=__doc__,
 )
 def train_audience_preference():
-    @task(outlets=[AUDIENCE_PREFERENCE], **TRAINING_ARGS)
-    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
-        from datetime import datetime
-
-        from airflow.sdk.exceptions import AirflowSkipException
-
-        from ml.audience.train import train_audience
-        from ml.exceptions import TooFewRowsError
-
-        try:
-            release = train_audience(datetime.fromisoformat(now))
-        except TooFewRowsError as error:
-            raise AirflowSkipException(str(error)) from error
-        covered = {"as_of": now, **release.summary()}
-        context["outlet_events"][AUDIENCE_PREFERENCE].extra = covered
-        return covered
-
     @task
     def score(now: str) -> dict[str, Any]:
         from dataclasses import asdict
@@ -58,7 +42,8 @@ def train_audience_preference():
         return asdict(score_segments(datetime.fromisoformat(now)))
 
     now = resolve_as_of()
-    train_and_register(now) >> score(now)
+    trained = train_and_register(AUDIENCE_PREFERENCE, "ml.audience.train:train_audience", now)
+    trained >> score(now)
 
 
 train_audience_preference()

@@ -9,12 +9,11 @@ code give the version that exists already, so a run without news costs seconds.
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 from ytempire_airflow.assets import QUALITY_POLICY, RAW_ARCHIVES
 from ytempire_airflow.clock import resolve_as_of
-from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
+from ytempire_airflow.defaults import DEFAULT_ARGS
+from ytempire_airflow.training import train_and_register
 
 
 @dag(
@@ -25,24 +24,9 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
     doc_md=__doc__,
 )
 def train_quality():
-    @task(outlets=[QUALITY_POLICY], **TRAINING_ARGS)
-    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
-        from datetime import datetime
-
-        from airflow.sdk.exceptions import AirflowSkipException
-
-        from ml.exceptions import SourceUnavailableError
-        from ml.quality.policy.train import train_quality_policy
-
-        try:
-            release = train_quality_policy(datetime.fromisoformat(now))
-        except SourceUnavailableError as error:
-            raise AirflowSkipException(str(error)) from error
-        covered = {"as_of": now, **release.summary()}
-        context["outlet_events"][QUALITY_POLICY].extra = covered
-        return covered
-
-    train_and_register(resolve_as_of())
+    train_and_register(
+        QUALITY_POLICY, "ml.quality.policy.train:train_quality_policy", resolve_as_of()
+    )
 
 
 train_quality()

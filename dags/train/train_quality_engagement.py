@@ -10,12 +10,11 @@ is skipped and says so.
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 from ytempire_airflow.assets import MARTS, QUALITY_ENGAGEMENT
 from ytempire_airflow.clock import resolve_as_of
-from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
+from ytempire_airflow.defaults import DEFAULT_ARGS
+from ytempire_airflow.training import train_and_register
 
 
 @dag(
@@ -26,24 +25,9 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
     doc_md=__doc__,
 )
 def train_quality_engagement():
-    @task(outlets=[QUALITY_ENGAGEMENT], **TRAINING_ARGS)
-    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
-        from datetime import datetime
-
-        from airflow.sdk.exceptions import AirflowSkipException
-
-        from ml.exceptions import TooFewRowsError
-        from ml.quality.engagement.train import train_quality_engagement as train
-
-        try:
-            release = train(datetime.fromisoformat(now))
-        except TooFewRowsError as error:
-            raise AirflowSkipException(str(error)) from error
-        covered = {"as_of": now, **release.summary()}
-        context["outlet_events"][QUALITY_ENGAGEMENT].extra = covered
-        return covered
-
-    train_and_register(resolve_as_of())
+    train_and_register(
+        QUALITY_ENGAGEMENT, "ml.quality.engagement.train:train_quality_engagement", resolve_as_of()
+    )
 
 
 train_quality_engagement()

@@ -9,12 +9,11 @@ data, parameters and code give the version that exists already, so a run without
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 from ytempire_airflow.assets import FEATURES, TREND_STORY
 from ytempire_airflow.clock import resolve_as_of
-from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
+from ytempire_airflow.defaults import DEFAULT_ARGS
+from ytempire_airflow.training import train_and_register
 
 
 @dag(
@@ -25,24 +24,7 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
     doc_md=__doc__,
 )
 def train_trend_story():
-    @task(outlets=[TREND_STORY], **TRAINING_ARGS)
-    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
-        from datetime import datetime
-
-        from airflow.sdk.exceptions import AirflowSkipException
-
-        from ml.exceptions import TooFewRowsError
-        from ml.trend.story.train import train_story
-
-        try:
-            release = train_story(datetime.fromisoformat(now))
-        except TooFewRowsError as error:
-            raise AirflowSkipException(str(error)) from error
-        covered = {"as_of": now, **release.summary()}
-        context["outlet_events"][TREND_STORY].extra = covered
-        return covered
-
-    train_and_register(resolve_as_of())
+    train_and_register(TREND_STORY, "ml.trend.story.train:train_story", resolve_as_of())
 
 
 train_trend_story()

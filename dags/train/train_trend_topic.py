@@ -9,12 +9,11 @@ champion there as well. While there is too little history the task is skipped an
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 from ytempire_airflow.assets import MARTS, TREND_TOPIC
 from ytempire_airflow.clock import resolve_as_of
-from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
+from ytempire_airflow.defaults import DEFAULT_ARGS
+from ytempire_airflow.training import train_and_register
 
 
 @dag(
@@ -25,24 +24,7 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
     doc_md=__doc__,
 )
 def train_trend_topic():
-    @task(outlets=[TREND_TOPIC], **TRAINING_ARGS)
-    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
-        from datetime import datetime
-
-        from airflow.sdk.exceptions import AirflowSkipException
-
-        from ml.exceptions import TooFewRowsError
-        from ml.trend.topic.train import train_topic
-
-        try:
-            release = train_topic(datetime.fromisoformat(now))
-        except TooFewRowsError as error:
-            raise AirflowSkipException(str(error)) from error
-        covered = {"as_of": now, **release.summary()}
-        context["outlet_events"][TREND_TOPIC].extra = covered
-        return covered
-
-    train_and_register(resolve_as_of())
+    train_and_register(TREND_TOPIC, "ml.trend.topic.train:train_topic", resolve_as_of())
 
 
 train_trend_topic()

@@ -9,12 +9,11 @@ already, so a run without news costs seconds.
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 from ytempire_airflow.assets import FEATURES, TREND_VIDEO
 from ytempire_airflow.clock import resolve_as_of
-from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
+from ytempire_airflow.defaults import DEFAULT_ARGS
+from ytempire_airflow.training import train_and_register
 
 
 @dag(
@@ -25,18 +24,9 @@ from ytempire_airflow.defaults import DEFAULT_ARGS, TRAINING_ARGS
     doc_md=__doc__,
 )
 def train_trend_video():
-    @task(outlets=[TREND_VIDEO], **TRAINING_ARGS)
-    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
-        from datetime import datetime
-
-        from ml.trend.video.train import train_video
-
-        release = train_video(datetime.fromisoformat(now))
-        covered = {"as_of": now, **release.summary()}
-        context["outlet_events"][TREND_VIDEO].extra = covered
-        return covered
-
-    train_and_register(resolve_as_of())
+    train_and_register(
+        TREND_VIDEO, "ml.trend.video.train:train_video", resolve_as_of(), may_lack_data=False
+    )
 
 
 train_trend_video()
