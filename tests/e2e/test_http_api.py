@@ -136,25 +136,33 @@ def test_features_are_what_feast_reads(api, platform, scored):
         assert list(values) == theirs[name], name
 
 
-def test_quality_and_recommendations_come_from_their_champions(api):
+def _no_champion(api, model):
+    """Whether a model is missing for good: a young platform has too little to learn it from."""
+    return "no champion" in api.get("/ready").json()["problems"].get(model, "")
+
+
+def test_texts_are_scored_by_the_champion_or_it_is_said_that_there_is_none(api):
     texts = ["You won't BELIEVE this ONE trick!!!", "How the heart pumps blood"]
     deadline = time.monotonic() + 60
     while (answer := api.post("/ml/v1/score/quality", json={"texts": texts})).status_code == 503:
+        if _no_champion(api, "quality_policy"):
+            return
         assert time.monotonic() < deadline, answer.text
         time.sleep(0.5)
     bait, plain = answer.json()["scores"]
     assert bait["clickbait"] > plain["clickbait"]
     assert bait["engagement"] is None
     assert answer.json()["reasons"]["engagement"]
+
+
+def test_a_segment_is_recommended_to_or_it_is_said_that_there_is_no_champion(api):
     answer = api.post("/ml/v1/recommend", json={"segments": ["XX/nobody/zz"], "k": 3})
-    states = {state["name"]: state for state in api.get("/ready").json()["models"]}
-    if states["audience_preference"]["model_id"] is None:
-        # A young platform has too few rows for the model, which is said and not made up for.
+    if _no_champion(api, "audience_preference"):
         assert answer.status_code == 503
-    else:
-        (segment,) = answer.json()["segments"]
-        assert segment["source"] == "popularity"
-        assert [topic["rank"] for topic in segment["topics"]] == [1, 2, 3]
+        return
+    (segment,) = answer.json()["segments"]
+    assert segment["source"] == "popularity"
+    assert [topic["rank"] for topic in segment["topics"]] == [1, 2, 3]
 
 
 def test_the_champion_is_listed_measured_and_reloaded_from_the_registry_alone(api):
