@@ -1,13 +1,14 @@
-{#- "Now" for every model. It comes from the variable `as_of` and never from the clock, so that a
-    build can be repeated for any past moment. While dbt only parses, no value is needed. -#}
+{#- "Now" for every model. It comes in from outside and never from the clock, so that a build can be
+    repeated for any past moment. An environment variable and not `--vars`, because other vars make dbt
+    parse the whole project again. While dbt only parses, no value is needed. -#}
 {% macro as_of() -%}
     {%- if not execute -%}
         null::timestamptz
-    {%- elif not var('as_of', none) -%}
+    {%- elif not env_var('YTEMPIRE_DBT_AS_OF', '') -%}
         {{ exceptions.raise_compiler_error(
-            "the variable as_of is required, for example --vars '{as_of: \"2026-05-31T05:00:00Z\"}'"
+            "the variable YTEMPIRE_DBT_AS_OF is required, for example 2026-05-31T05:00:00Z"
         ) }}
     {%- else -%}
-        '{{ var("as_of") | replace("'", "") }}'::timestamptz
+        '{{ env_var("YTEMPIRE_DBT_AS_OF") | replace("'", "") }}'::timestamptz
     {%- endif -%}
 {%- endmacro %}

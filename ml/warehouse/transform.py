@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 _FAILED = ("error", "fail", "runtime error")
 _SHOWN_FAILURES = 3
 _RESULTS = "run_results.json"
+_PARSE = "partial_parse.msgpack"
 # What a server says that is down, or was restarted under a running build.
 _UNAVAILABLE = re.compile(
     r"connection refused|could not connect|server closed the connection|terminating connection"
@@ -83,11 +85,8 @@ def dbt_env(settings: Settings | None = None) -> dict[str, str]:
     }
 
 
-def dbt_arguments(args: Sequence[str], *, as_of: datetime, target_path: Path) -> list[str]:
+def dbt_arguments(args: Sequence[str], *, target_path: Path) -> list[str]:
     """The dbt command line for `args`, for example `["build", "--select", "tag:marts"]`."""
-    if as_of.tzinfo is None:
-        raise ValueError("as_of needs a time zone")
-    variables = {"as_of": as_of.astimezone(UTC).isoformat()}
     return [
         *args,
         "--project-dir",
@@ -98,8 +97,6 @@ def dbt_arguments(args: Sequence[str], *, as_of: datetime, target_path: Path) ->
         str(target_path),
         "--log-path",
         str(target_path / "logs"),
-        "--vars",
-        json.dumps(variables),
     ]
 
 
@@ -158,7 +155,21 @@ def _target(args: Sequence[str], settings: Settings) -> Path:
     slug = hashlib.sha256("\0".join(args).encode()).hexdigest()[:10]
     target = settings.state_dir / "dbt" / slug
     target.mkdir(parents=True, exist_ok=True)
+    _take_newest_parse(target)
     return target
+
+
+def _take_newest_parse(target: Path) -> None:
+    """Let dbt begin with the newest parse of any command, so that it parses only what has changed.
+
+    dbt checks it, and a file that another command was just writing only makes it parse all.
+    """
+    found = [(path.stat().st_mtime_ns, path) for path in target.parent.glob(f"*/{_PARSE}")]
+    newest = max(found, default=(0, target / _PARSE))[1]
+    if newest.parent != target:
+        taken = target / f"{_PARSE}.taken"
+        shutil.copy2(newest, taken)
+        taken.replace(target / _PARSE)
 
 
 def _run(args: list[str], as_of: datetime, target: Path, settings: Settings) -> DbtSummary:
@@ -169,9 +180,9 @@ def _run(args: list[str], as_of: datetime, target: Path, settings: Settings) -> 
         "ignore",
         "-m",
         "dbt.cli.main",
-        *dbt_arguments(args, as_of=as_of, target_path=target),
+        *dbt_arguments(args, target_path=target),
     ]
-    code, tail = _stream(command, _process_env(settings, target))
+    code, tail = _stream(command, _process_env(as_of, settings, target))
     nodes = _read_results(target / _RESULTS)
     if code != 0:
         raise _failure(args, nodes, tail)
@@ -192,9 +203,13 @@ def _model_seconds(nodes: list[dict[str, Any]]) -> dict[str, float]:
     return dict(sorted(built.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _process_env(settings: Settings, target: Path) -> dict[str, str]:
+def _process_env(as_of: datetime, settings: Settings, target: Path) -> dict[str, str]:
+    if as_of.tzinfo is None:
+        raise ValueError("as_of needs a time zone")
     return {
         **dbt_env(settings),
+        # Not one of `--vars`: with other vars than last time dbt parses the whole project again.
+        "YTEMPIRE_DBT_AS_OF": as_of.astimezone(UTC).isoformat(),
         "HOME": str(target),
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",

@@ -39,11 +39,28 @@ def test_a_url_without_a_login_is_refused():
 
 def test_as_of_reaches_dbt_in_utc_and_needs_a_time_zone():
     moment = datetime.fromisoformat("2026-05-31T07:00:00+02:00")
-    arguments = dbt_arguments(["build"], as_of=moment, target_path=Path("t"))
-    assert arguments[-1] == '{"as_of": "2026-05-31T05:00:00+00:00"}'
+    settings = Settings(database_url="postgresql://me:password@db.example/ytempire")
+    env = transform._process_env(moment, settings, Path("t"))
+    assert env["YTEMPIRE_DBT_AS_OF"] == "2026-05-31T05:00:00+00:00"
+    assert "env_var('YTEMPIRE_DBT_AS_OF'" in (DBT_PROJECT_DIR / "macros" / "as_of.sql").read_text()
     with pytest.raises(ValueError, match="time zone"):
-        dbt_arguments(["build"], as_of=moment.replace(tzinfo=None), target_path=Path("t"))
-    assert moment.astimezone(UTC).hour == 5
+        transform._process_env(moment.replace(tzinfo=None), settings, Path("t"))
+
+
+def test_a_command_begins_with_the_newest_parse_of_any(tmp_path):
+    settings = Settings(state_dir=tmp_path)
+    first = transform._target(["build"], settings)
+    (first / "partial_parse.msgpack").write_text("old")
+    second = transform._target(["test"], settings)
+    assert (second / "partial_parse.msgpack").read_text() == "old"
+    (second / "partial_parse.msgpack").write_text("new")
+    assert transform._target(["build"], settings) == first
+    assert (first / "partial_parse.msgpack").read_text() == "new"
+
+
+def test_a_moment_is_no_reason_to_parse_again():
+    """`--vars` would be: dbt keeps a parse only for the vars that it was made with."""
+    assert "--vars" not in dbt_arguments(["build"], target_path=Path("t"))
 
 
 def test_a_failure_names_the_nodes_in_one_line():
