@@ -10,6 +10,7 @@ from ml.warehouse.transform import (
     build_models,
     dbt_arguments,
     dbt_env,
+    model_ids,
     run_dbt,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "dbt_arguments",
     "dbt_env",
     "mart_names",
+    "model_ids",
     "publish_docs",
     "publish_marts",
     "run_dbt",

@@ -33,6 +33,8 @@ DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 _FAILED = ("error", "fail", "runtime error")
 _SHOWN_FAILURES = 3
 _RESULTS = "run_results.json"
+_PROJECT = "ytempire"
+_VERSION = re.compile(r"^    latest_version: (\d+)$", re.MULTILINE)
 _PARSE = "partial_parse.msgpack"
 # What a server says that is down, or was restarted under a running build.
 _UNAVAILABLE = re.compile(
@@ -58,6 +60,21 @@ class DbtSummary:
     seconds: float
     models: Mapping[str, float]
     target_path: Path
+
+
+def model_ids(select: Sequence[str]) -> dict[str, str]:
+    """dbt's ids of the models in folders, by name, as its documentation addresses them.
+
+    Args:
+        select: selectors of folders, `path:models/marts` for example; others name no model.
+    """
+    found = {}
+    for selector in select:
+        for path in sorted((DBT_PROJECT_DIR / selector.removeprefix("path:")).glob("*.sql")):
+            version = _VERSION.search(path.with_suffix(".yml").read_text())
+            suffix = f".v{version[1]}" if version else ""
+            found[path.stem] = f"model.{_PROJECT}.{path.stem}{suffix}"
+    return found
 
 
 def dbt_env(settings: Settings | None = None) -> dict[str, str]:

@@ -6,12 +6,14 @@ from typing import Any
 
 from airflow.sdk import task
 
+_PAGE = "/reports/dbt/index.html#!/model/"
+
 
 def dbt_layer(name: str, select: list[str], now: Any) -> Any:
     """A task that builds models with their tests, as one `dbt build`.
 
     Its retry builds only the models that failed and those that wait for them, each with its tests.
-    The task returns the seconds of each model.
+    The task returns the seconds of each model; its documentation links to each model's page.
 
     Args:
         name: id of the task.
@@ -19,7 +21,7 @@ def dbt_layer(name: str, select: list[str], now: Any) -> Any:
         now: return value of the DAG's task `resolve_as_of`; "now" for the models.
     """
 
-    @task(task_id=name)
+    @task(task_id=name, doc_md=_pages(select))
     def build(now: str, run_id: str | None = None) -> dict[str, Any]:
         from datetime import datetime
 
@@ -34,6 +36,13 @@ def dbt_layer(name: str, select: list[str], now: Any) -> Any:
         }
 
     return build(now)
+
+
+def _pages(select: list[str]) -> str:
+    from ml.warehouse import model_ids
+
+    links = (f"* [{name}]({_PAGE}{unique_id})" for name, unique_id in model_ids(select).items())
+    return "\n".join(links)
 
 
 @task

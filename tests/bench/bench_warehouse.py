@@ -1,7 +1,7 @@
 """Build times of the dbt models, full and incremental, and their size on disk, by raw rows.
 
 The world's bulk writer makes the pages, and the real landing's loader puts them into a database of
-its own on the running platform; bronze is left out. What goes beyond a million rows are copies of
+its own on the running platform; bronze is left out. What goes beyond a quarter of a million rows are copies of
 them under other ids. Topics are dealt out by a hash, because their texts do not matter here. Each
 size is built from nothing, then again after one more day has come in, and again with nothing new.
 

@@ -23,7 +23,7 @@ _TOPICS = 500
 # About what a day of these sources has at one reading; read more often, it has more.
 _ROWS_A_READING = 3_600
 # More rows than this are copies: the world's pages take five minutes a million to parse.
-_MOST_READ = 1_000_000
+_MOST_READ = 250_000
 # Id and time of the tables that are copied; channels stay as they are.
 _COPIED = {
     "youtube_videos": ("video_id", "observed_at", "true"),

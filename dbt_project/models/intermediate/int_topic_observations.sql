@@ -1,5 +1,17 @@
+{#- An increment reads an item again, with all its hours, where one of them was built since or the item
+    has come to another topic; items that have lost their topic go. -#}
 {{ config(
-    indexes=[{'columns': ['topic_id', 'observed_hour']}],
+    materialized='incremental',
+    incremental_strategy='merge',
+    unique_key=['content_type', 'item_id', 'source', 'observed_hour'],
+    on_schema_change='append_new_columns',
+    pre_hook=["{{ forget_later_builds() }}", "{{ forget_items_without_a_topic() }}"],
+    indexes=[
+        {'columns': ['content_type', 'item_id', 'source', 'observed_hour'], 'unique': true},
+        {'columns': ['topic_id', 'observed_hour']},
+        {'columns': ['ingested_at']},
+        {'columns': ['built_as_of']}
+    ],
     post_hook='analyze {{ this }}'
 ) }}
 
@@ -17,12 +29,47 @@ topic_items as (
 
 ),
 
+{% if continues() %}
+    stored as (
+
+        select distinct
+            content_type,
+            item_id,
+            topic_id
+        from {{ this }}
+
+    ),
+
+    touched as (
+
+        select
+            content_type,
+            item_id
+        from observations
+        where built_as_of >= '{{ last_build()["as_of"] }}'::timestamptz
+
+        union
+
+        select
+            topic_items.content_type,
+            topic_items.content_id as item_id
+        from topic_items
+        left join stored
+            on
+                topic_items.content_type = stored.content_type
+                and topic_items.content_id = stored.item_id
+        where stored.topic_id is distinct from topic_items.topic_id
+
+    ),
+{% endif %}
+
 hours as (
 
     -- Lists of several regions show the same item: it is counted once.
     select
         topic_items.topic_id,
         observations.source,
+        observations.content_type,
         observations.item_id,
         observations.observed_hour,
         max(observations.measure) as measure,
@@ -31,14 +78,22 @@ hours as (
         sum(observations.sights)::integer as sights,
         bool_and(observations.is_synthetic) as is_synthetic,
         min(observations.first_event_at) as first_event_at,
-        max(observations.available_at) as available_at
+        max(observations.available_at) as available_at,
+        max(observations.ingested_at) as ingested_at
     from observations
     inner join topic_items
         on
             observations.content_type = topic_items.content_type
             and observations.item_id = topic_items.content_id
+    {% if continues() %}
+        inner join touched
+            on
+                observations.content_type = touched.content_type
+                and observations.item_id = touched.item_id
+    {% endif %}
     group by
-        topic_items.topic_id, observations.source, observations.item_id, observations.observed_hour
+        topic_items.topic_id, observations.source, observations.content_type,
+        observations.item_id, observations.observed_hour
 
 ),
 
@@ -49,7 +104,8 @@ compared as (
         row_number() over by_item = 1 as is_first,
         case
             when lag(measure) over by_item = measure then attention - lag(attention) over by_item
-        end as attention_gained
+        end as attention_gained,
+        {{ as_of() }} as built_as_of
     from hours
     window by_item as (partition by source, item_id order by observed_hour)
 

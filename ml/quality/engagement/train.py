@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml.gates import run_gate
 from ml.quality.embedding import embeddings
 from ml.quality.engagement import features
 from ml.quality.engagement.candidates import Setting, choose, fit, fit_baselines
@@ -89,6 +90,7 @@ def train_quality_engagement(
 
     Raises:
         TooFewRowsError: if too few videos have an outcome yet.
+        GateError: if the training rows are not fit for use.
     """
     settings = settings or get_settings()
     params = params or load_params()
@@ -97,7 +99,7 @@ def train_quality_engagement(
     return training.train_once(
         NAME,
         key,
-        lambda _: _train(dataset, params, key, settings),
+        lambda job: _train(dataset, params, key, job, settings),
         method="engagement",
         data_digest=dataset.digest,
         params=params,
@@ -159,9 +161,16 @@ def learning_curve(
 
 @contextmanager
 def _train(
-    dataset: EngagementDataset, params: dict[str, Any], key: str, settings: Settings
+    dataset: EngagementDataset, params: dict[str, Any], key: str, job: str, settings: Settings
 ) -> Iterator[Candidate]:
-    """Choose, fit and measure; the candidate's folder exists inside the context."""
+    """Check, choose, fit and measure; the candidate's folder exists inside the context."""
+    run_gate(
+        "training_quality_engagement",
+        run_id=job,
+        as_of=dataset.bounds["as_of"],
+        frame=dataset.rows,
+        settings=settings,
+    )
     with ExitStack() as folders:
         outcome = fit_and_measure(dataset.rows, params, settings, params["seed"], folders)
         incumbent, figures = training.measure_champion(

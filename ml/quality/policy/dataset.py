@@ -47,6 +47,13 @@ class TextSet:
     groups: npt.NDArray[np.object_]
     embedded: npt.NDArray[np.intp]
 
+    def frame(self) -> pd.DataFrame:
+        """Rows `task`, `text`, `label`, `group`."""
+        import pandas as pd
+
+        columns = {"text": self.texts, "label": self.labels, "group": self.groups}
+        return pd.DataFrame({"task": self.task, **columns})
+
     def digest(self) -> str:
         """Sha256 of texts, labels and groups."""
         rows = zip(self.texts, self.labels.tolist(), self.groups, strict=True)

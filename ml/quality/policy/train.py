@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.gates import run_gate
 from ml.quality.embedding import embeddings
 from ml.quality.policy.dataset import QualityData, TextSet, folds, load_params, read_data
 from ml.quality.policy.model import BASELINE, Array, Classifier, PolicyModel, fit_classifier
@@ -81,6 +82,7 @@ def train_quality_policy(
     Raises:
         SourceUnavailableError: if no labelled text is configured.
         FatalError: if a file is missing.
+        GateError: if the labelled texts are not fit for use.
     """
     settings = settings or get_settings()
     params = params or load_params()
@@ -90,7 +92,7 @@ def train_quality_policy(
     return training.train_once(
         NAME,
         key,
-        lambda _: _train(data, digest, as_of, params, key, settings),
+        lambda job: _train(data, digest, as_of, params, key, job, settings),
         method="logistic_blend",
         data_digest=digest,
         params=params,
@@ -188,11 +190,20 @@ def _train(
     as_of: datetime,
     params: dict[str, Any],
     key: str,
+    job: str,
     settings: Settings,
 ) -> Iterator[Candidate]:
-    """Fit and measure; the candidate's folder exists inside the context."""
+    """Check, fit and measure; the candidate's folder exists inside the context."""
     import pandas as pd
 
+    for task, texts in data.sets.items():
+        run_gate(
+            "training_quality_policy",
+            run_id=f"{job}-{task}",
+            as_of=as_of,
+            frame=texts.frame(),
+            settings=settings,
+        )
     outcomes = fit_all(data, params, settings)
     model = PolicyModel({task: outcome.classifier for task, outcome in outcomes.items()})
     metrics = {

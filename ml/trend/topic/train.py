@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.gates import run_gate
 from ml.registry import cards, training
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings, get_settings
@@ -52,8 +53,7 @@ def train_topic(
 ) -> Release:
     """Choose, fit, measure and register `trend_topic` on what was known at `as_of`.
 
-    The marts are published only after their gates have passed, so none is run here. The same data,
-    parameters and code give the version that exists already.
+    The same data, parameters and code give the version that exists already.
 
     Args:
         as_of: "now"; no later day is used.
@@ -62,6 +62,7 @@ def train_topic(
 
     Raises:
         TooFewRowsError: if there is too little history or volume.
+        GateError: if the training rows are not fit for use.
     """
     settings = settings or get_settings()
     params = params or load_params()
@@ -72,7 +73,7 @@ def train_topic(
     return training.train_once(
         NAME,
         key,
-        lambda _: _train(dataset, folds, key, settings),
+        lambda job: _train(dataset, folds, key, job, settings),
         method="forecast",
         data_digest=digest,
         params=params,
@@ -82,10 +83,17 @@ def train_topic(
 
 @contextmanager
 def _train(
-    dataset: TopicDataset, folds: Folds, key: str, settings: Settings
+    dataset: TopicDataset, folds: Folds, key: str, job: str, settings: Settings
 ) -> Iterator[Candidate]:
-    """Choose, fit and measure; the candidate's folder exists inside the context."""
+    """Check, choose, fit and measure; the candidate's folder exists inside the context."""
     params = folds.params
+    run_gate(
+        "training_trend_topic",
+        run_id=job,
+        as_of=dataset.bounds["as_of"],
+        frame=dataset.frame,
+        settings=settings,
+    )
     release, champion = training.usable_champion(NAME, settings)
     incumbent = champion.get_raw_model() if champion else None
     fitted = fit_and_measure(folds, incumbent)

@@ -31,7 +31,7 @@ for path in sys.argv[1:]:
         "dags": [{
             "dag_id": dag.dag_id, "owner": dag.owner, "tags": sorted(dag.tags), "doc": dag.doc_md,
             "tasks": {task.task_id: {"pool": task.pool, "queue": task.queue,
-                "retries": task.retries} for task in dag.tasks},
+                "retries": task.retries, "doc": task.doc_md} for task in dag.tasks},
             "schedule": str(dag.timetable),
         } for dag in bag.dags.values()],
     })
@@ -104,6 +104,20 @@ def test_generation_stages_run_on_the_gpu_queue_and_pool(parsed):
     assert set(dag["tasks"]) == {"script", "voice", "thumbnail", "video", "gate", "publish"}
     assert {task["queue"] for task in dag["tasks"].values()} == {"gpu"}
     assert {task["pool"] for task in dag["tasks"].values()} == {"gpu"}
+
+
+def test_tasks_of_dbt_link_to_the_page_of_each_model(parsed):
+    models = ROOT / "dbt_project" / "models"
+    for file, task, folders in (
+        ("build_marts.py", "staging", ["staging"]),
+        ("build_marts.py", "models", ["intermediate", "marts"]),
+        ("build_features.py", "tables", ["features"]),
+    ):
+        (dag,) = parsed[file]["dags"]
+        names = {path.stem for folder in folders for path in (models / folder).glob("*.sql")}
+        for name in names:
+            page = f"[{name}](/reports/dbt/index.html#!/model/model.ytempire.{name}"
+            assert page in dag["tasks"][task]["doc"]
 
 
 def test_every_pool_that_a_task_names_is_created(parsed):

@@ -10,9 +10,14 @@ from ml.exceptions import ConfigurationError
 from ml.gates import SUITES_DIR, RowFilter, load_suite, suite_names, suites, validation
 from ml.gates.report import render_html
 from ml.gates.suites import FRAME
+from ml.settings import PROJECT_ROOT
 from ml.warehouse import DBT_PROJECT_DIR, mart_names
 
 AS_OF = datetime(2026, 5, 31, 5, tzinfo=UTC)
+REGISTERED = (
+    "trend_video", "trend_story", "trend_topic", "quality_engagement", "quality_policy",
+    "audience_preference",
+)  # fmt: skip
 
 
 def test_every_mart_raw_table_and_training_frame_has_a_suite():
@@ -20,7 +25,18 @@ def test_every_mart_raw_table_and_training_frame_has_a_suite():
     missing = {f"marts_build.{mart}" for mart in mart_names()} - tables
     assert not missing, f"write great_expectations/<mart>.yaml for {sorted(missing)}"
     assert tables >= {"raw.youtube_videos", "raw.records", "features.video_momentum"}
-    assert load_suite("training_trend_video").table == FRAME
+    frames = {name for name in suite_names() if load_suite(name).table == FRAME}
+    assert frames == {f"training_{model}" for model in REGISTERED}
+
+
+@pytest.mark.parametrize("model", REGISTERED)
+def test_every_training_asks_its_gate(model):
+    asking = [
+        path
+        for path in (PROJECT_ROOT / "ml").rglob("train.py")
+        if f'"training_{model}"' in path.read_text()
+    ]
+    assert len(asking) == 1
 
 
 def test_no_suite_is_of_a_mart_that_is_gone():
