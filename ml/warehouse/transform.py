@@ -63,7 +63,7 @@ class DbtSummary:
 
 
 def model_ids(select: Sequence[str]) -> dict[str, str]:
-    """dbt's ids of the models in folders, by name, as its documentation addresses them.
+    """Dbt's ids of the models in folders, by name, as its documentation addresses them.
 
     Args:
         select: selectors of folders, `path:models/marts` for example; others name no model.

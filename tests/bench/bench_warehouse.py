@@ -1,9 +1,10 @@
 """Build times of the dbt models, full and incremental, and their size on disk, by raw rows.
 
 The world's bulk writer makes the pages, and the real landing's loader puts them into a database of
-its own on the running platform; bronze is left out. What goes beyond a quarter of a million rows are copies of
-them under other ids. Topics are dealt out by a hash, because their texts do not matter here. Each
-size is built from nothing, then again after one more day has come in, and again with nothing new.
+its own on the running platform; bronze is left out. What goes beyond a quarter of a million rows
+are copies of them under other ids, from one template. Topics are dealt out by a hash, because their
+texts do not matter here. Each size is built from nothing, then again after one more day has come
+in, and again with nothing new.
 
     python tests/bench/bench_warehouse.py --sizes 100000 1000000
 """
@@ -21,7 +22,7 @@ from typing import Any
 
 from provenance import provenance
 from sqlalchemy.engine import make_url
-from warehouse_rows import Size, seed
+from warehouse_rows import Size, load, seed, spread
 
 from ml.settings import Settings, get_settings
 from ml.storage import migrate
@@ -50,9 +51,17 @@ def main() -> None:
     """Measure each size and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
-    for rows in parser.parse_args().sizes:
-        with _database() as settings:
-            keep(measure(Size(rows), settings))
+    parser.add_argument(
+        "--template", help="a database with the world's rows, from an earlier bench; made if absent"
+    )
+    arguments = parser.parse_args()
+    for size in map(Size, arguments.sizes):
+        template = arguments.template or f"bench_template_{size.read}"
+        if not _exists(template):
+            with _database(template, keep=True) as settings:
+                load(size, WORLD_START, size.days - 1, settings)
+        with _database(_DATABASE, template) as settings:
+            keep(measure(size, settings))
 
 
 def keep(found: dict[str, Any]) -> None:
@@ -74,7 +83,7 @@ def measure(size: Size, settings: Settings) -> dict[str, Any]:
         "minutes": size.minutes,
         "copies": size.copies,
     }
-    found["seeding"] = seed(size, WORLD_START, size.days - 1, settings)
+    spread(size, WORLD_START, size.days - 1, settings)
     found["full"] = build(last - timedelta(days=1), settings)
     found["one_day_more"] = seed(size, last - timedelta(days=1), 1, settings)
     found["incremental"] = build(last, settings)
@@ -107,17 +116,14 @@ def build(as_of: datetime, settings: Settings) -> dict[str, Any]:
 
 
 @contextmanager
-def _database() -> Iterator[Settings]:
-    """Settings of an empty, migrated database of our own on the running server."""
-    base = get_settings()
-    secrets = json.loads((base.state_dir / "secrets.json").read_text())
-    url = make_url(base.require("database_url"))
-    admin = url.set(username="postgres_admin", password=secrets["postgres_admin"])
-    bench = url.set(database=_DATABASE)
+def _database(name: str, template: str = "template1", *, keep: bool = False) -> Iterator[Settings]:
+    """Settings of a migrated database of our own on the running server."""
+    url = make_url(get_settings().require("database_url"))
     try:
-        _run(admin.set(database="postgres"), f"drop database if exists {_DATABASE} with (force)",
-             f"create database {_DATABASE} owner {url.username}")  # fmt: skip
-        _run(admin.set(database=_DATABASE), "create extension vector")
+        _run("postgres", f"drop database if exists {name} with (force)",
+             f"create database {name} template {template} owner {url.username}")  # fmt: skip
+        _run(name, "create extension if not exists vector")
+        bench = url.set(database=name)
         os.environ["DATABASE_URL"] = bench.render_as_string(hide_password=False)
         get_settings.cache_clear()
         migrate.upgrade()
@@ -125,13 +131,26 @@ def _database() -> Iterator[Settings]:
     finally:
         os.environ.pop("DATABASE_URL", None)
         get_settings.cache_clear()
-        _run(admin.set(database="postgres"), f"drop database if exists {_DATABASE} with (force)")
+        if not keep:
+            _run("postgres", f"drop database if exists {name} with (force)")
 
 
-def _run(url: Any, *statements: str) -> None:
+def _exists(name: str) -> bool:
+    return bool(_run("postgres", f"select from pg_database where datname = '{name}'"))
+
+
+def _run(database: str, *statements: str) -> int:
+    """Run statements as the server's administrator; returns the rows of the last one."""
+    settings = get_settings()
+    secrets = json.loads((settings.state_dir / "secrets.json").read_text())
+    url = make_url(settings.require("database_url")).set(
+        username="postgres_admin", password=secrets["postgres_admin"], database=database
+    )
+    rows = 0
     with connect(url.render_as_string(hide_password=False), autocommit=True) as conn:
         for statement in statements:
-            conn.execute(statement.encode())
+            rows = conn.execute(statement.encode()).rowcount
+    return rows
 
 
 if __name__ == "__main__":

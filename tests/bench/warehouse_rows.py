@@ -96,13 +96,30 @@ class _Loaded:
 
 def seed(size: Size, start: datetime, days: int, settings: Settings) -> dict[str, float]:
     """Load days of the world as the landing does, copy them, and deal all contents to topics."""
-    started, rows = time.monotonic(), 0
-    bulk = Bulk(settings)
+    started = time.monotonic()
+    rows = load(size, start, days, settings)
+    rows += spread(size, start, days, settings)
+    return {"rows": rows, "seconds": round(time.monotonic() - started, 1)}
+
+
+def load(size: Size, start: datetime, days: int, settings: Settings) -> int:
+    """Load days of the world as the landing does; returns the number of rows."""
+    rows, bulk = 0, Bulk(settings)
     for name in _SOURCES:
         source = get_source(name, bulk.settings)
         loaded = _Loaded(source)
         bulk.write([source], intervals(start, days, size.minutes), loaded)
         rows += loaded.rows
+    return rows
+
+
+def spread(size: Size, start: datetime, days: int, settings: Settings) -> int:
+    """Copy the rows of days that are there, and deal all contents to topics.
+
+    Returns:
+        The number of copied rows.
+    """
+    rows = 0
     bounds = {
         "start": start, "end": start + timedelta(days=days), "topics": _TOPICS,
         "copies": size.copies - 1,
@@ -114,7 +131,7 @@ def seed(size: Size, start: datetime, days: int, settings: Settings) -> dict[str
             conn.execute(statement.encode(), bounds)
     with connect(settings.require("database_url"), autocommit=True) as conn:
         conn.execute("vacuum analyze raw.youtube_videos, raw.records, ml.topic_assignments")
-    return {"rows": rows, "seconds": round(time.monotonic() - started, 1)}
+    return rows
 
 
 def _copy(conn: Any, table: str, bounds: dict[str, Any]) -> int:

@@ -14,7 +14,7 @@ _AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 _LAYER = ["path:models/intermediate"]
 
 
-def test_a_retry_builds_what_failed_and_nothing_else(stack):
+def test_a_retry_builds_what_failed_and_nothing_else(own_database):
     build_models(["path:models/staging"], as_of=_AS_OF, run_id="first")
     _rename("topic_assignments", "topic_assignments_away")
     try:

@@ -238,6 +238,21 @@ def lake(good: Settings) -> Iterator[Settings]:
     restore()
 
 
+@pytest.fixture
+def last_day(good: Settings) -> Iterator[Settings]:
+    """The same for a test that spoils no row before the last day of the raw tables."""
+    yield good
+    with connect() as conn:
+        for table, kept, column in (
+            ("youtube_videos", "videos", "observed_at"), ("records", "records", "available_at"),
+        ):  # fmt: skip
+            where = f"where {column} > %s"
+            conn.execute(f"delete from raw.{table} {where}".encode(), (LAST,))
+            rows = f"select * from good.{kept} {where}"
+            conn.execute(f"insert into raw.{table} {rows}".encode(), (LAST,))
+        conn.execute("truncate ops.gate_results")
+
+
 def spoil(case: Case) -> None:
     with connect() as conn:
         conn.execute(case.spoil.format(last=LAST.isoformat()).encode())
@@ -259,7 +274,8 @@ def results() -> list[tuple]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
-def test_bad_data_is_found(lake: Settings, case: Case) -> None:
+def test_bad_data_is_found(request: pytest.FixtureRequest, case: Case) -> None:
+    request.getfixturevalue("last_day" if case.family else "lake")
     spoil(case)
     stops = case.severity == "block" and case.family
     if stops:
@@ -386,12 +402,12 @@ def training_rows(**changes: object) -> pd.DataFrame:
         ({"like_rate": 20.0}, "like_rate_is_a_rate"),
     ],
 )
-def test_a_bad_training_frame_is_stopped(lake: Settings, changes: dict, expectation: str) -> None:
+def test_a_bad_training_frame_is_stopped(good: Settings, changes: dict, expectation: str) -> None:
     with pytest.raises(GateError, match=expectation):
         run_gate("training_trend_video", run_id="bad", as_of=END, frame=training_rows(**changes))
 
 
-def test_a_sound_training_frame_passes(lake: Settings) -> None:
+def test_a_sound_training_frame_passes(good: Settings) -> None:
     report = run_gate("training_trend_video", run_id="good", as_of=END, frame=training_rows())
     assert report.failed == []
     assert report.rows == 60
@@ -417,13 +433,13 @@ def audience_rows(**changes: object) -> pd.DataFrame:
         ({"topic_id": None}, "topic_is_filled"),
     ],
 )
-def test_bad_interactions_are_stopped(lake: Settings, changes: dict, expectation: str) -> None:
+def test_bad_interactions_are_stopped(good: Settings, changes: dict, expectation: str) -> None:
     frame = audience_rows(**changes)
     with pytest.raises(GateError, match=expectation):
         run_gate("training_audience_preference", run_id="bad", as_of=END, frame=frame)
 
 
-def test_sound_interactions_pass(lake: Settings) -> None:
+def test_sound_interactions_pass(good: Settings) -> None:
     gate = "training_audience_preference"
     report = run_gate(gate, run_id="good", as_of=END, frame=audience_rows())
     assert (report.failed, report.rows) == ([], 30)

@@ -25,10 +25,17 @@ RECORD_COLUMNS = (
     "source", "kind", "record_id", "event_at", "available_at", "payload", "bronze_key",
 )  # fmt: skip
 COMMAND = [
-    "build", "--select", "+int_video_days", "+int_observations", "+dim_channel",
+    "build", "--select", "+int_video_days", "+int_topic_observations", "+dim_channel",
     "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
 ]  # fmt: skip
-TABLES = ("int_video_days", "int_observations")
+TABLES = ("int_video_days", "int_observations", "int_topic_observations")
+# Topics of videos and stories: before the first build, and what clustering said after it.
+TOPICS = {
+    **{("youtube", f"video{video:06d}"): f"topic{video % 2}" for video in range(VIDEOS - 1)},
+    **{("hackernews", str(story)): "topic0" for story in range(4)},
+}
+LATER_TOPICS = {("youtube", "video000005"): "topic0", ("hackernews", "4"): "topic1"}
+LOST_TOPIC = ("hackernews", "1")
 
 
 def video_row(video: int, day: int, region: str = "US", **changes: object) -> tuple:
@@ -96,6 +103,24 @@ def load(settings: Settings, rows: tuple[list[tuple], list[tuple]]) -> None:
         copy_rows(conn, "raw.records", RECORD_COLUMNS, rows[1])
 
 
+def assign(settings: Settings, topics: dict[tuple[str, str], str], as_of: datetime) -> None:
+    with connect(settings.database_url) as conn:
+        conn.execute(
+            "insert into ml.topics (topic_id, label, language, first_seen_at, last_seen_at)"
+            " select 'topic' || n, 'Topic', 'en', %(at)s, %(at)s from generate_series(0, 1) as n"
+            " on conflict do nothing",
+            {"at": START},
+        )
+        for key, topic in topics.items():
+            conn.execute(
+                "insert into ml.topic_assignments"
+                " (source, content_id, topic_id, similarity, assigned_as_of)"
+                " values (%s, %s, %s, 0.9, %s) on conflict (source, content_id) do update"
+                " set topic_id = excluded.topic_id",
+                (*key, topic, as_of),
+            )
+
+
 def fetch(settings: Settings, query: str, *values: object) -> list[tuple]:
     with connect(settings.database_url) as conn:
         return conn.execute(query.encode(), values).fetchall()
@@ -139,8 +164,14 @@ def builds(own_database: Settings) -> Builds:
         return contents(own_database)
 
     load(own_database, seed())
+    assign(own_database, TOPICS, START)
     first = build("first", FIRST)
     load(own_database, later())
+    assign(own_database, LATER_TOPICS, START)
+    with connect(own_database.database_url) as conn:
+        conn.execute(
+            "delete from ml.topic_assignments where source = %s and content_id = %s", LOST_TOPIC
+        )
     incremental = build("incremental", SECOND)
     kept = {
         table: fetch(
@@ -184,6 +215,15 @@ def test_late_rows_of_every_kind_are_in(builds):
     assert hours["3", "2026-03-01T11:00:00+00:00"] == 24
 
 
+def test_items_are_with_the_topic_that_they_have_now(builds):
+    topics = {row["item_id"]: row["topic_id"] for (row,) in builds.full["int_topic_observations"]}
+    assert topics["video000005"] == "topic0"
+    assert topics["4"] == "topic1"
+    assert LOST_TOPIC[1] not in topics
+    before = {row["item_id"]: row["topic_id"] for (row,) in builds.first["int_topic_observations"]}
+    assert (before["video000005"], before[LOST_TOPIC[1]]) == ("topic1", "topic0")
+
+
 KNOWN = {
     "int_video_days": "select count(distinct (video_id, (observed_at at time zone 'UTC')::date))"
     " from raw.youtube_videos where available_at <= %(now)s",
@@ -191,6 +231,10 @@ KNOWN = {
     " date_trunc('hour', observed_at))) from raw.youtube_videos where available_at <= %(now)s)"
     " + (select count(distinct (record_id, date_trunc('hour', event_at))) from raw.records"
     " where available_at <= %(now)s)",
+    "int_topic_observations": "select count(distinct (content_type, item_id, observed_hour))"
+    " from intermediate.int_observations as seen inner join intermediate.int_topic_items as items"
+    " using (content_type) where items.content_id = seen.item_id"
+    " and seen.available_at <= %(now)s",
 }
 
 

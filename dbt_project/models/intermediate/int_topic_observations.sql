@@ -1,5 +1,5 @@
-{#- An increment reads an item again, with all its hours, where one of them was built since or the item
-    has come to another topic; items that have lost their topic go. -#}
+{#- An increment reads an item again, with all its hours, where it has been seen since or has come
+    to another topic; items that have lost their topic go. -#}
 {{ config(
     materialized='incremental',
     incremental_strategy='merge',
@@ -30,35 +30,37 @@ topic_items as (
 ),
 
 {% if continues() %}
-    stored as (
-
-        select distinct
-            content_type,
-            item_id,
-            topic_id
-        from {{ this }}
-
-    ),
-
     touched as (
 
+        -- What an item holds in sum tells whether it is as it was.
         select
             content_type,
             item_id
-        from observations
-        where built_as_of >= '{{ last_build()["as_of"] }}'::timestamptz
+        from (
+            select
+                observations.content_type,
+                observations.item_id,
+                topic_items.topic_id,
+                sum(observations.sights) as sights,
+                max(observations.ingested_at) as ingested_at
+            from observations
+            inner join topic_items
+                on
+                    observations.content_type = topic_items.content_type
+                    and observations.item_id = topic_items.content_id
+            group by observations.content_type, observations.item_id, topic_items.topic_id
 
-        union
+            except
 
-        select
-            topic_items.content_type,
-            topic_items.content_id as item_id
-        from topic_items
-        left join stored
-            on
-                topic_items.content_type = stored.content_type
-                and topic_items.content_id = stored.item_id
-        where stored.topic_id is distinct from topic_items.topic_id
+            select
+                content_type,
+                item_id,
+                topic_id,
+                sum(sights) as sights,
+                max(ingested_at) as ingested_at
+            from {{ this }}
+            group by content_type, item_id, topic_id
+        ) as differing
 
     ),
 {% endif %}

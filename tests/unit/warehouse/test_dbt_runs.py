@@ -1,14 +1,21 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 from ml.exceptions import ConfigurationError, FatalError, ServiceUnavailableError
-from ml.settings import Settings
-from ml.warehouse import DBT_PROJECT_DIR, dbt_arguments, dbt_env, transform
+from ml.settings import PROJECT_ROOT, Settings
+from ml.warehouse import (
+    DBT_PROJECT_DIR,
+    dbt_arguments,
+    dbt_env,
+    mart_names,
+    model_ids,
+    transform,
+)
 
 MODELS = sorted((DBT_PROJECT_DIR / "models").rglob("*.sql"))
 
@@ -103,6 +110,27 @@ def test_feature_tables_are_append_only_and_survive_a_full_refresh(name):
     text = (DBT_PROJECT_DIR / "models" / "features" / f"{name}.sql").read_text()
     assert "incremental_strategy='append'" in text
     assert "full_refresh=false" in text
+
+
+def test_every_model_that_learns_from_the_warehouse_is_an_exposure():
+    document = yaml.safe_load((DBT_PROJECT_DIR / "models" / "_exposures.yml").read_text())
+    named = {each["name"] for each in document["exposures"] if each["type"] == "ml"}
+    trainings = (PROJECT_ROOT / "great_expectations").glob("training_*.yaml")
+    registered = {path.stem.removeprefix("training_") for path in trainings}
+    assert named == registered - {"quality_policy"}  # learns from labelled files
+
+
+@pytest.mark.parametrize("mart", mart_names())
+def test_every_mart_has_a_contract_a_version_and_a_group(mart):
+    text = (DBT_PROJECT_DIR / "models" / "marts" / f"{mart}.yml").read_text()
+    (model,) = yaml.safe_load(text)["models"]
+    assert model["config"]["contract"] == {"enforced": True}
+    assert model["config"]["group"]
+    if mart != "dim_date":  # the time spine, which dbt takes without versions only
+        latest = model["versions"][-1]
+        assert model["latest_version"] == latest["v"]
+        assert latest["config"]["alias"] == mart
+        assert model_ids(["path:models/marts"])[mart].endswith(f".{mart}.v{latest['v']}")
 
 
 def test_nothing_in_the_project_is_imported_as_a_dbt_plugin():
