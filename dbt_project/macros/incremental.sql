@@ -32,11 +32,14 @@
     {{ return(last is not none and not last['is_later']) }}
 {%- endmacro %}
 
-{#- Condition on raw rows: those that the last build has not seen, or may not have. -#}
-{% macro is_changed() -%}
+{#- Condition on raw rows: those that the last build has not seen, or may not have.
+
+    Args:
+        available_at: column that says since when the row is known. -#}
+{% macro is_changed(available_at='available_at') -%}
     {%- set last = last_build() -%}
     (
-        available_at > '{{ last["as_of"] }}'::timestamptz - interval '{{ var("late_days") | int }} days'
+        {{ available_at }} > '{{ last["as_of"] }}'::timestamptz - interval '{{ var("late_days") | int }} days'
         or ingested_at > '{{ last["ingested_at"] }}'::timestamptz
     )
 {%- endmacro %}

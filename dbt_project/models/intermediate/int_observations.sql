@@ -38,7 +38,12 @@ with
             date_trunc('hour', event_at, 'UTC') as observed_hour,
             ingested_at
         from {{ ref('stg_records__posts') }}
-        where event_at <= {{ as_of() }} and available_at <= {{ as_of() }} and {{ is_changed() }}
+        where
+            event_at <= {{ as_of() }}
+            and available_at <= {{ as_of() }}
+            and {{ is_changed() }}
+            -- Says no more than that, but of the raw row, so that its index finds it.
+            and {{ is_changed('last_available_at') }}
 
     ),
 

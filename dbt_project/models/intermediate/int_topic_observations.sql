@@ -17,18 +17,7 @@
 
 with
 
-observations as (
-
-    select * from {{ ref('int_observations') }}
-
-),
-
-topic_items as (
-
-    select * from {{ ref('int_topic_items') }}
-
-),
-
+{# Both tables are read where they are used: a CTE that is used twice is written to disk first. -#}
 {% if continues() %}
     touched as (
 
@@ -43,8 +32,8 @@ topic_items as (
                 topic_items.topic_id,
                 sum(observations.sights) as sights,
                 max(observations.ingested_at) as ingested_at
-            from observations
-            inner join topic_items
+            from {{ ref('int_observations') }} as observations
+            inner join {{ ref('int_topic_items') }} as topic_items
                 on
                     observations.content_type = topic_items.content_type
                     and observations.item_id = topic_items.content_id
@@ -82,8 +71,8 @@ hours as (
         min(observations.first_event_at) as first_event_at,
         max(observations.available_at) as available_at,
         max(observations.ingested_at) as ingested_at
-    from observations
-    inner join topic_items
+    from {{ ref('int_observations') }} as observations
+    inner join {{ ref('int_topic_items') }} as topic_items
         on
             observations.content_type = topic_items.content_type
             and observations.item_id = topic_items.content_id

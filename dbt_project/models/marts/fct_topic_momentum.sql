@@ -10,12 +10,19 @@
 
 with
 
-observations as (
+active_items as (
 
+    -- To count hashed groups is faster than counting distinct items of each day.
     select
-        *,
-        (observed_hour at time zone 'UTC')::date as observed_date
+        topic_id,
+        (observed_hour at time zone 'UTC')::date as observed_date,
+        source,
+        item_id,
+        bool_or(is_first) as is_first,
+        sum(attention_gained) as attention_gained,
+        max(available_at) as available_at
     from {{ ref('int_topic_observations') }}
+    group by topic_id, (observed_hour at time zone 'UTC')::date, source, item_id
 
 ),
 
@@ -24,12 +31,12 @@ active_days as (
     select
         topic_id,
         observed_date,
-        count(distinct source || ' ' || item_id) as items,
+        count(*) as items,
         count(*) filter (where is_first) as items_new,
         count(distinct source) as sources,
         sum(attention_gained) filter (where source = 'youtube') as views_gained,
         max(available_at) as available_at
-    from observations
+    from active_items
     group by topic_id, observed_date
 
 ),
@@ -122,7 +129,7 @@ source_starts as (
         topic_id,
         source,
         min(first_event_at) as started_at
-    from observations
+    from {{ ref('int_topic_observations') }}
     group by topic_id, source
 
 ),

@@ -96,6 +96,7 @@ timed as (
         event_at,
         -- What was said is known since it was first seen, what was counted since it was counted.
         case when interest is null then known_at else available_at end as available_at,
+        available_at as last_available_at,
         ingested_at
     from renamed
 
