@@ -11,11 +11,12 @@ from ml.storage import postgres
 from ml.warehouse import build_models
 
 _AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
-_LAYER = ["path:models/intermediate"]
+_BELOW = ["+int_topic_observations,path:models/staging"]
+_LAYER = ["+int_topic_observations,path:models/intermediate"]
 
 
 def test_a_retry_builds_what_failed_and_nothing_else(own_database):
-    build_models(["path:models/staging"], as_of=_AS_OF, run_id="first")
+    build_models(_BELOW, as_of=_AS_OF, run_id="first")
     _rename("topic_assignments", "topic_assignments_away")
     try:
         with pytest.raises(FatalError, match="int_topic_items"):
