@@ -236,11 +236,12 @@ def test_champion_is_measured_on_archives_it_has_not_seen(platform, release, tmp
     facts = found["champions"][NAME]
     assert facts["version"] == release.version
     assert facts["rows"] == 400
+    assert (found["model"], found["version"], found["rows"]) == (NAME, release.version, 400)
     call = found["M1"]
     assert call["rows"] == 400
     assert call["auc"] > 0.9 > call["baselines"]["always_up"]["auc"] == 0.5
-    assert found["M2"]["growth_48h"]["mrse"] > 0
-    assert "log_linear" in found["M2"]["growth_48h"]["baselines"]
+    assert found["M2"]["day3"]["mrse"] > 0
+    assert "log_linear" in found["M2"]["day3"]["baselines"]
     assert "<svg" in picture.read_text()
     assert fetch(platform, "select count(*) from raw.youtube_videos") == before
 
