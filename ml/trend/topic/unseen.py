@@ -13,7 +13,7 @@ from ml.exceptions import TooFewRowsError
 from ml.trend.topic.archives import read_volumes
 from ml.trend.topic.fitting import measure_model, measure_plain
 from ml.trend.topic.model import TopicModel
-from ml.trend.topic.series import RISE_DAYS, Panel, Windows, build_panel, windows_at
+from ml.trend.topic.series import RISE_DAYS, Panel, build_panel, windows_at
 
 
 @dataclass(frozen=True)

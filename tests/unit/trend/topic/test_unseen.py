@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from ml.exceptions import TooFewRowsError
@@ -10,6 +9,8 @@ from ml.trend.topic.unseen import measure_files
 
 def listing(path, panel, days: int):
     """A GitHub list in which each series is a language, as often as it has volume."""
+    import pandas as pd
+
     first = np.datetime64(panel.start, "D")
     rows = [
         (str(first + day), n, f"{name}/r{n}", name, "")
