@@ -8,7 +8,7 @@ video. Nothing of it reaches the platform.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from ml.trend.story.archives import measure_archive
 from ml.trend.topic import candidates as trend_topic
 from ml.trend.video import evaluate
 from ml.trend.video import train as trend_video
-from ml.trend.video.dataset import bounds, load_params, observed
+from ml.trend.video.dataset import bounds, load_params, observed, shown_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,6 @@ _VIDEOS = ("youtube-panel", "youtube-trending")
 _STORIES = ("hackernews-snapshots",)
 _TOPICS = ("github-trending",)  # and all the others, which count as topics as well
 _LONG_AGO = datetime(2005, 1, 1, tzinfo=UTC)  # YouTube's first year
-_MIN_SLICE = 100
 # Number of a benchmark, and of which head each of its parts is; one without a name is all of it.
 _BENCHMARKS = {
     "M1": {"": "rising"},
@@ -84,8 +83,8 @@ def evaluate_archives(
     Returns:
         `model`, `version` and `rows` of the champion, of the videos' where several are asked;
         `champions` (of each model these, and when the rows are from), and `M1` to `M6` as far as
-        they apply, each with its `baselines`; `M1` also by year, category and channel size
-        (`slices`), `M2` by `day3` and `day7`. `skipped` says why there is no `M6`.
+        they apply, each with its `baselines`; `M1` also by year, country, category, language
+        and channel size (`slices`), `M2` by `day3` and `day7`. `skipped` says why there is no `M6`.
 
     Raises:
         ArchiveError: if a file cannot be imported or is of a format that no model is about.
@@ -184,7 +183,7 @@ def _videos(
     known = frame[frame["growth_48h"].notna()]
     outcome = (known["growth_48h"] > model.specification.growth_threshold).to_numpy().astype(int)
     report.curves["rising in 48 h"] = calibration_table(outcome, model.predict_proba(known))
-    report.benchmarks["M1"]["slices"] = dict(_slices(model, known))
+    report.benchmarks["M1"]["slices"] = evaluate.by_group(model, known, shown_in(settings))
 
 
 def _stories(
@@ -247,28 +246,3 @@ def _frame(model: TrendModel, now: datetime, settings: Settings) -> tuple[pd.Dat
 def _with_baselines(methods: dict[str, dict[str, float]]) -> dict[str, Any]:
     rivals = {name: figures for name, figures in methods.items() if name != "model"}
     return {**methods["model"], "baselines": rivals}
-
-
-def _slices(model: TrendModel, frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Figures of the rising call by year, category and size of the channel, where rows suffice."""
-    import pandas as pd
-
-    sizes = frame["channel_median_log_views_before"]
-    groups = {
-        "year": frame["event_timestamp"].dt.year,
-        "category": frame["category_id"].astype("Int64"),
-        "channel": pd.cut(
-            sizes, [-1, 11.5, 13.8, 99], labels=["under 100,000", "to a million", "over a million"]
-        ).cat.add_categories("new").fillna("new"),
-    }  # fmt: skip
-    for name, values in groups.items():
-        found = {}
-        for value, rows in frame.groupby(values, observed=True):
-            rising = (
-                evaluate.measure(model, rows).get("rising") if len(rows) >= _MIN_SLICE else None
-            )
-            if rising:
-                found[str(value)] = {
-                    key: rising["model"][key] for key in ("accuracy", "auc", "ece", "rows")
-                }
-        yield name, found
