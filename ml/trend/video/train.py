@@ -29,7 +29,7 @@ from ml.trend.video.dataset import (
     shown_in,
     split_in_time,
 )
-from ml.trend.video.heads import fit_heads
+from ml.trend.video.heads import BESIDE, fit_heads, quantiles
 from ml.trend.video.matrix import design_matrix, known_languages, model_input
 from ml.trend.video.model import Specification, TrendModel, raw_probability
 
@@ -139,9 +139,8 @@ def fit(
         evals_result=losses,
     )
     best = first[: first.best_iteration + 1]
-    calibrator = fit_calibrator(
-        raw_probability(best, matrix(split.validation)), outcome, params["seed"]
-    )
+    unseen = raw_probability(best, matrix(split.validation))
+    calibrator = fit_calibrator(unseen, outcome, params["seed"])
     rounds = max(1, round((first.best_iteration + 1) * params["refit_rounds_factor"]))
     final = trees(pd.concat([split.train, split.validation]), rounds)
     log.info("fitted %s trees, calibration: %s", rounds, calibrator.kind)
@@ -154,20 +153,33 @@ def fit(
         decision_threshold=0.5,
         calibrator=calibrator,
     )
-    return TrendModel(final, specification)
+    model = TrendModel(final, specification)
+    model.unseen = unseen
+    return model
 
 
 def with_heads(
     model: TrendModel, everything: pd.DataFrame, split: Split, params: dict[str, Any]
 ) -> TrendModel:
-    """The model with its further heads, learned before the same moments as the call."""
-    forests, facts = fit_heads(
+    """The model with its further heads, learned before the same moments as the call.
+
+    The call's calibrator may use what the 48 h growth head says, if that serves it on validation.
+    """
+    forests, facts, unseen = fit_heads(
         everything, (split.validation_start, split.test_start), model.matrix, params
     )
     for name, head in facts.items():
         if head.reason:
             log.warning("no %s: %s", name, head.reason)
-    return TrendModel(model.booster, replace(model.specification, heads=facts), forests)
+    spec = replace(model.specification, heads=facts)
+    beside = quantiles(unseen, BESIDE["rising"], model.matrix(split.validation))
+    if model.unseen is not None and beside is not None:
+        outcome = split.rising(split.validation)
+        spec = replace(
+            spec, calibrator=fit_calibrator(model.unseen, outcome, params["seed"], beside)
+        )
+        log.info("calibration with the heads: %s", spec.calibrator.kind)
+    return TrendModel(model.booster, spec, forests)
 
 
 def with_baselines(
