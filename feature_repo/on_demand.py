@@ -26,7 +26,7 @@ video_request = RequestSource(
     owner=OWNER,
 )
 
-_AT_REQUEST = table(
+AT_REQUEST = table(
     """
 asked_day_sine | real | temporal | sine | Of the time of day of the request in UTC
 asked_day_cosine | real | temporal | cosine | Of the time of day of the request
@@ -43,11 +43,18 @@ views_to_channel_at_request | real? | channel | ln ratio | Stored views against 
 @on_demand_feature_view(
     name="video_at_request",
     sources=[video_request, video_momentum, video_profile],
-    schema=_AT_REQUEST,
+    # Feast infers the fields by running the function, and refuses any that say more than a type.
+    schema=[Field(name=field.name, dtype=field.dtype) for field in AT_REQUEST],
     mode="python",
     singleton=True,
     description="A video at the moment of a request",
-    tags={"grain": "request"},
+    tags={
+        "grain": "request",
+        **{
+            field.name: f"{field.tags['group']}, {field.tags['unit']}: {field.description}"
+            for field in AT_REQUEST
+        },
+    },
     owner=OWNER,
 )
 def video_at_request(inputs: dict[str, Any]) -> dict[str, Any]:

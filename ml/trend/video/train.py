@@ -111,24 +111,17 @@ def fit(
     import pandas as pd
     import xgboost
 
-    columns = tuple(name for name in split.train.columns if name not in _ENTITY)
+    columns = feature_columns(split.train)
     languages = known_languages(split.train)
 
     def matrix(part: pd.DataFrame) -> Any:
         return design_matrix(part, languages, columns)
 
     def trees(part: pd.DataFrame, rounds: int, **options: Any) -> Any:
-        settings = {
-            "objective": "binary:logistic",
-            "eval_metric": "logloss",
-            "tree_method": "hist",
-            "seed": params["seed"],
-            **params["xgboost"],
-        }
         data = xgboost.DMatrix(matrix(part), label=split.rising(part))
         if "evals" in options:
             options["evals"] = [(data, "training"), *options["evals"]]
-        return xgboost.train(settings, data, rounds, verbose_eval=False, **options)
+        return xgboost.train(call_settings(params), data, rounds, verbose_eval=False, **options)
 
     outcome = split.rising(split.validation)
     first = trees(
@@ -156,6 +149,22 @@ def fit(
     model = TrendModel(final, specification)
     model.unseen = unseen
     return model
+
+
+def feature_columns(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Columns of a dataset that are features of the service, in order."""
+    return tuple(name for name in frame.columns if name not in _ENTITY)
+
+
+def call_settings(params: dict[str, Any]) -> dict[str, Any]:
+    """What XGBoost is told for the rising call."""
+    return {
+        "objective": "binary:logistic",
+        "eval_metric": "logloss",
+        "tree_method": "hist",
+        "seed": params["seed"],
+        **params["xgboost"],
+    }
 
 
 def with_heads(

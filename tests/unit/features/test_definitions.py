@@ -102,17 +102,21 @@ def test_a_request_is_told_cyclical_time_age_and_ratios():
     assert told["views_to_channel_at_request"] == pytest.approx(0.5)
 
 
+def test_view_on_demand_says_group_and_unit_and_agrees_with_its_function():
+    view = on_demand.video_at_request
+    view.infer_features()  # raises where a declared type is not what the function gives
+    for field in on_demand.AT_REQUEST:
+        assert field.tags["group"] in view.tags[field.name]
+        assert field.description in view.tags[field.name]
+
+
 def test_what_is_missing_at_a_request_stays_missing():
     hidden = {**ASKED, "likes": None, "comments": 0, "channel_median_log_views_before": None}
     told = on_demand.video_at_request.feature_transformation.udf(hidden)
     assert told["likes_per_comment"] is None
     assert told["views_to_channel_at_request"] is None
     missing = {name for name, value in told.items() if value is None}
-    nullable = {
-        field.name
-        for field in on_demand.video_at_request.features
-        if field.tags["nullable"] == "true"
-    }
+    nullable = {field.name for field in on_demand.AT_REQUEST if field.tags["nullable"] == "true"}
     assert missing <= nullable
 
 
