@@ -1,8 +1,9 @@
 """What only the moment of a request can say, computed when it is asked.
 
-A function runs row by row in plain Python: for the few rows of a request that is faster than a
-frame. Feast stores its source in the registry, so that it may use nothing from outside itself. What
-is missing stays missing.
+A function works on plain lists: for the few rows of a request that is faster than a frame. (Feast's
+`singleton`, a row a call, answers for the first row only and fails offline in 0.67.) Feast stores
+the source in the registry, so that it may use nothing from outside itself. What is missing stays
+missing.
 """
 
 from __future__ import annotations
@@ -46,7 +47,6 @@ views_to_channel_at_request | real? | channel | ln ratio | Stored views against 
     # Feast infers the fields by running the function, and refuses any that say more than a type.
     schema=[Field(name=field.name, dtype=field.dtype) for field in AT_REQUEST],
     mode="python",
-    singleton=True,
     description="A video at the moment of a request",
     tags={
         "grain": "request",
@@ -57,24 +57,42 @@ views_to_channel_at_request | real? | channel | ln ratio | Stored views against 
     },
     owner=OWNER,
 )
-def video_at_request(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Cyclical time, age and ratios of one row."""
+def video_at_request(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Cyclical time, age and ratios, a list of rows a feature."""
     import math
 
     day, week, hour = 86_400, 604_800, 3_600
-    asked = inputs["asked_at"]
-    # 1970 began on a Thursday, three days after a Monday.
-    of_day, of_week = asked % day / day, (asked + 3 * day) % week / week
-    age = (asked - inputs["published_at"]) / hour
-    views, likes, comments = (inputs[name] for name in ("views", "likes", "comments"))
-    logs, usual = inputs["log_views"], inputs["channel_median_log_views_before"]
-    return {
-        "asked_day_sine": math.sin(2 * math.pi * of_day),
-        "asked_day_cosine": math.cos(2 * math.pi * of_day),
-        "asked_week_sine": math.sin(2 * math.pi * of_week),
-        "asked_week_cosine": math.cos(2 * math.pi * of_week),
-        "age_at_request_hours": age,
-        "views_per_hour_of_age": None if views is None else views / max(age, 1.0),
-        "likes_per_comment": likes / comments if likes and comments else None,
-        "views_to_channel_at_request": None if logs is None or usual is None else logs - usual,
-    }
+
+    def told(row: dict[str, Any]) -> tuple[float | None, ...]:
+        asked, views, logs = row["asked_at"], row["views"], row["log_views"]
+        likes, comments = row["likes"], row["comments"]
+        usual = row["channel_median_log_views_before"]
+        # 1970 began on a Thursday, three days after a Monday.
+        of_day = 2 * math.pi * (asked % day) / day
+        of_week = 2 * math.pi * ((asked + 3 * day) % week) / week
+        age = (asked - row["published_at"]) / hour
+        return (
+            math.sin(of_day),
+            math.cos(of_day),
+            math.sin(of_week),
+            math.cos(of_week),
+            age,
+            None if views is None else views / max(age, 1.0),
+            likes / comments if likes and comments else None,
+            None if logs is None or usual is None else logs - usual,
+        )
+
+    names = (
+        "asked_day_sine", "asked_day_cosine", "asked_week_sine", "asked_week_cosine",
+        "age_at_request_hours", "views_per_hour_of_age", "likes_per_comment",
+        "views_to_channel_at_request",
+    )  # fmt: skip
+    used = (
+        "asked_at", "published_at", "views", "log_views", "likes", "comments",
+        "channel_median_log_views_before",
+    )  # fmt: skip
+    rows = [
+        told(dict(zip(used, values, strict=True)))
+        for values in zip(*(inputs[name] for name in used), strict=True)
+    ]
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}

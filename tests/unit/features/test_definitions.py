@@ -90,8 +90,16 @@ ASKED = {
 }
 
 
+def asked(*rows: dict) -> dict:
+    """What the last of some rows is told."""
+    columns = {name: [row[name] for row in rows] for name in ASKED}
+    told = on_demand.video_at_request.feature_transformation.udf(columns)
+    assert {len(values) for values in told.values()} == {len(rows)}
+    return {name: values[-1] for name, values in told.items()}
+
+
 def test_a_request_is_told_cyclical_time_age_and_ratios():
-    told = on_demand.video_at_request.feature_transformation.udf(dict(ASKED))
+    told = asked(ASKED)
     assert list(told) == [field.name for field in on_demand.video_at_request.features]
     assert told["asked_day_cosine"] == pytest.approx(-1)
     # Half a day into the week.
@@ -112,7 +120,7 @@ def test_view_on_demand_says_group_and_unit_and_agrees_with_its_function():
 
 def test_what_is_missing_at_a_request_stays_missing():
     hidden = {**ASKED, "likes": None, "comments": 0, "channel_median_log_views_before": None}
-    told = on_demand.video_at_request.feature_transformation.udf(hidden)
+    told = asked(ASKED, hidden)
     assert told["likes_per_comment"] is None
     assert told["views_to_channel_at_request"] is None
     missing = {name for name, value in told.items() if value is None}
