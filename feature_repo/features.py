@@ -26,7 +26,7 @@ from feature_repo.sources import (
 _TYPES = {"int": Int64, "real": Float64, "flag": Bool, "text": String}
 
 
-def _table(rows: str) -> list[Field]:
+def table(rows: str) -> list[Field]:
     """Fields from lines `name | type | group | unit | description`; `?` means nullable."""
     fields = []
     for line in rows.strip().splitlines():
@@ -38,7 +38,7 @@ def _table(rows: str) -> list[Field]:
     return fields
 
 
-_MOMENTUM = _table(
+_MOMENTUM = table(
     """
 day_number | int | temporal | days | Days since the first observation
 hours_since_first | real | temporal | hours | Since the first observation
@@ -67,7 +67,7 @@ is_weekend | flag | temporal | flag | Observed on Saturday or Sunday
     """
 )
 
-_PROFILE = _table(
+_PROFILE = table(
     """
 category_id | int? | channel | id | Category of the provider
 language | text? | text | BCP 47 | As the uploader declared it
@@ -88,7 +88,7 @@ channel_median_log_views_before | real? | channel | ln views | Median of their f
     """
 )
 
-_DYNAMICS = _table(
+_DYNAMICS = table(
     """
 days_observed | int | temporal | days | Days on which it was seen, this one included
 days_missed | int | temporal | days | Days since the first sight on which it was not seen
@@ -137,7 +137,7 @@ weekend_days_ahead | int | temporal | days | Saturdays and Sundays among the nex
     """
 )
 
-_STANDING = _table(
+_STANDING = table(
     """
 standing_day | int? | temporal | days | The day_number that this is about
 views_standing | real? | engagement | share | Share of the day's videos with fewer views
@@ -179,7 +179,7 @@ channel_stay_share | real? | channel | share | Others seen on the 4th day over t
     """
 )
 
-_TEXT = _table(
+_TEXT = table(
     """
 title_is_official | flag | text | flag | The title says official
 title_is_music | flag | text | flag | Music, clip, audio, lyrics or song in the title
@@ -212,7 +212,7 @@ published_on_weekend | flag? | temporal | flag | Published on a Saturday or Sund
     """
 )
 
-_STORY = _table(
+_STORY = table(
     """
 upvotes | int | engagement | upvotes | Upvotes so far
 comments | int? | engagement | comments | Missing where none are possible
@@ -237,7 +237,7 @@ rank_change_since_entry | int? | engagement | ranks | Place against that one, ne
     """
 )
 
-_STORY_PROFILE = _table(
+_STORY_PROFILE = table(
     """
 overtaken_hours | real | temporal | hours | Since a story with as high an id came to the front page
 age_by_id_hours | real? | temporal | hours | Ids behind the newest entry, by those of an hour
@@ -259,7 +259,7 @@ author_reach_share | real? | channel | share | The same of its author
     """
 )
 
-_QUERY = _table(
+_QUERY = table(
     """
 posts_1h | int | engagement | posts | Posts of the last hour that match it
 posts_6h | int | engagement | posts | Of the last 6 hours

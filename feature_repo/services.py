@@ -15,6 +15,7 @@ from feature_repo.features import (
     video_standing,
     video_text,
 )
+from feature_repo.on_demand import video_at_request
 
 trend_video_v2 = FeatureService(
     name="trend_video_v2",
@@ -47,5 +48,12 @@ query_v1 = FeatureService(
     name="query_v1",
     features=[query_momentum],
     description="How much is posted about a query, as fresh as the stream; no model reads it yet",
+    owner=OWNER,
+)
+
+video_request_v1 = FeatureService(
+    name="video_request_v1",
+    features=[video_momentum, video_profile, video_at_request],
+    description="A video as it stands when it is asked about; no model reads it yet",
     owner=OWNER,
 )

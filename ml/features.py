@@ -59,11 +59,13 @@ def apply(settings: Settings | None = None) -> dict[str, int]:
     """
     from feast import Entity, FeatureService, FeatureView
     from feast.data_source import DataSource
+    from feast.on_demand_feature_view import OnDemandFeatureView
 
     kinds = {
         "data_sources": DataSource,
         "entities": Entity,
         "feature_views": FeatureView,
+        "on_demand_feature_views": OnDemandFeatureView,
         "feature_services": FeatureService,
     }
     found = {name: _definitions(kind) for name, kind in kinds.items()}
@@ -164,6 +166,7 @@ def online_features(
     store: FeatureStore | None = None,
     *,
     entity: str = "video",
+    request: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """Read the features of `service` from the online store, one dict per entity in order.
 
@@ -173,6 +176,8 @@ def online_features(
         settings: those of the process by default.
         store: an open store; pass one when calling often.
         entity: what the service's features are about.
+        request: of each entity the values that only the caller knows, where the service has
+            features on demand.
 
     Raises:
         MissingFeatureError: if an entity has no value for a feature that is not nullable.
@@ -181,9 +186,9 @@ def online_features(
     key = f"{entity}_id"
     with _translated():
         definition = store.get_feature_service(service)
-        answer = store.get_online_features(
-            features=definition, entity_rows=[{key: each} for each in entity_ids]
-        ).to_dict()
+        known = request or [{}] * len(entity_ids)
+        entities = [{key: each, **values} for each, values in zip(entity_ids, known, strict=True)]
+        answer = store.get_online_features(features=definition, entity_rows=entities).to_dict()
     names = list(answer)
     rows = [dict(zip(names, values, strict=True)) for values in zip(*answer.values(), strict=True)]
     required = required_features(store, service)

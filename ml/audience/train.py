@@ -123,6 +123,7 @@ def _train(
             pip_requirements=training.installed(_PACKAGES),
             incumbent=incumbent,
             artifacts={"dataset.sql": QUERY, "validation.json": json.dumps(validation, indent=1)},
+            runs={f"validation: {name}": figures for name, figures in validation.items()},
         )
 
 

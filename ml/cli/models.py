@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -44,20 +45,43 @@ def train_trend(
         typer.Option(help="What is predicted: videos, Hacker News stories or topics."),
     ] = "video",
     as_of: AsOf = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="First search the parameters; only of videos.")
+    ] = False,
+    minutes: Annotated[float, typer.Option(help="After which the search begins no trial.")] = 30,
     as_json: JsonFlag = False,
 ) -> None:
     """Train `trend_video`, `trend_story` or `trend_topic` on what was known at a moment.
 
-    Example: ytempire train trend --model story
+    A search is kept in the database `optuna` and goes on where an earlier one of the same rows was.
+
+    Example: ytempire train trend --search --minutes 30
     """
     run: Callable[[datetime], Release]
-    if model == "video":
+    if search and model != "video":
+        raise typer.BadParameter(f"there is no search for {model}; leave out --search")
+    if search:
+        run = partial(_searched, minutes)
+    elif model == "video":
         from ml.trend.video.train import train_video as run
     elif model == "story":
         from ml.trend.story.train import train_story as run
     else:
         from ml.trend.topic.train import train_topic as run
     _train(run, as_of, as_json)
+
+
+def _searched(minutes: float, moment: datetime) -> Release:
+    """Search the parameters of `trend_video`, then train with the best ones."""
+    from ml.trend.video.search import search_video
+    from ml.trend.video.train import train_video
+
+    found = search_video(moment, 60 * minutes, progress=errors.print)
+    errors.print(
+        f"{found.study}: {found.trials} trials, log loss on validation {found.loss:.5f}, with the"
+        f" parameters kept in the repository {found.kept_loss:.5f}"
+    )
+    return train_video(moment, params=found.params)
 
 
 def train_quality(

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml.evidence import feature_statistics
 from ml.exceptions import FatalError, UnusableModelError
 from ml.registry import mirror
 from ml.registry.tracking import client, reachable
@@ -47,6 +48,7 @@ class Candidate:
         incumbent: mlflow version that serves now and was measured as `champion`, if this code
             could load it.
         tags: facts the release carries (feature service, thresholds, windows).
+        runs: figures of folds and of what else was tried, each kept as a nested run.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Candidate:
     pip_requirements: list[str]
     incumbent: int | None = None
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    runs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -299,8 +302,16 @@ def _log_version(candidate: Candidate, settings: Settings) -> int:
     with mlflow.start_run(run_name=f"{candidate.name} {semantic}", tags=tags) as run:
         mlflow.log_params(_flat(candidate.params))
         mlflow.log_input(_dataset(candidate), context="training")
-        for path, text in {"model_card.md": candidate.card, **candidate.artifacts}.items():
+        texts = {
+            "model_card.md": candidate.card,
+            "feature_statistics.json": feature_statistics(candidate.dataset),
+            **candidate.artifacts,
+        }
+        for path, text in texts.items():
             mlflow.log_text(text, path)
+        for name, figures in candidate.runs.items():
+            with mlflow.start_run(run_name=name, nested=True):
+                mlflow.log_metrics({key: value for key, value in figures.items() if value == value})
         model = mlflow.pyfunc.log_model(
             name="model",
             loader_module=candidate.loader_module,

@@ -19,11 +19,13 @@ import numpy.typing as npt
 from ml.exceptions import FatalError
 
 if TYPE_CHECKING:
+    from ml.trend.calibration import Calibrator
     from ml.trend.video.model import TrendModel
 
 Array = npt.NDArray[np.float64]
 
 GROWTH = ("growth_48h", "growth_7d")
+_BESIDE = {"rising": "growth_48h", "breakout": "growth_7d"}  # as in ml.trend.video.heads
 _HORIZON_H = 48.0
 _UNUSED = frozenset({"made_for_kids", "duration_s", "language"})
 _TOLERANCE = 1e-6
@@ -82,11 +84,14 @@ class Scorer:
         )
         # The last column is the bias; all together they are the log odds.
         raw = 1 / (1 + np.exp(-moved.sum(axis=1, dtype=np.float64)))
-        probability, moved = self.specification.calibrator(raw), moved[:, :-1]
+        calibrator = self.specification.calibrator
+        probability = calibrator(raw, self._beside("rising", calibrator, matrix))
+        moved = moved[:, :-1]
         breakout = None
         if "breakout" in self._forests:
             calibrator = self.specification.heads["breakout"].calibrator
-            breakout = calibrator(_predict(self._forests["breakout"], matrix))
+            said = _predict(self._forests["breakout"], matrix)
+            breakout = calibrator(said, self._beside("breakout", calibrator, matrix))
         growth = self._growth(matrix)  # last: it gives the matrix another margin
         return [
             Score(
@@ -98,6 +103,12 @@ class Scorer:
             )
             for i in range(len(rows))
         ]
+
+    def _beside(self, name: str, calibrator: Calibrator, matrix: Any) -> Array | None:
+        """The quantiles of growth that a stacked probability takes into account."""
+        if calibrator.kind != "stacked":
+            return None
+        return np.sort(_predict(self._forests[_BESIDE[name]], matrix), axis=1)
 
     def _growth(self, matrix: Any) -> dict[str, Array]:
         found = {}

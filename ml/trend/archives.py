@@ -8,7 +8,7 @@ video. Nothing of it reaches the platform.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml import features, warehouse
 from ml.clock import as_of
-from ml.exceptions import ArchiveError, TooFewRowsError
+from ml.exceptions import ArchiveError, FatalError, TooFewRowsError
 from ml.measures import calibration_table, draw_calibration
 from ml.registry import releases
 from ml.runtime.scratch import scratch_platform
@@ -25,9 +25,10 @@ from ml.sources.archives import FORMATS, format_of
 from ml.storage.postgres import connect
 from ml.trend.story import train as trend_story
 from ml.trend.story.archives import measure_archive
+from ml.trend.topic import candidates as trend_topic
 from ml.trend.video import evaluate
 from ml.trend.video import train as trend_video
-from ml.trend.video.dataset import bounds, load_params, observed
+from ml.trend.video.dataset import bounds, load_params, observed, shown_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,14 +43,14 @@ Progress = Callable[[str], None]
 
 _VIDEOS = ("youtube-panel", "youtube-trending")
 _STORIES = ("hackernews-snapshots",)
+_TOPICS = ("github-trending",)  # and all the others, which count as topics as well
 _LONG_AGO = datetime(2005, 1, 1, tzinfo=UTC)  # YouTube's first year
-_MIN_SLICE = 100
-# A measure's number in the list of benchmarks, by the heads that it is made of.
+# Number of a benchmark, and of which head each of its parts is; one without a name is all of it.
 _BENCHMARKS = {
-    "M1": ("rising",),
-    "M2": ("growth_48h", "growth_7d"),
-    "M3": ("breakout",),
-    "M4": ("listed",),
+    "M1": {"": "rising"},
+    "M2": {"day3": "growth_48h", "day7": "growth_7d"},
+    "M3": {"": "breakout"},
+    "M4": {"": "listed"},
 }
 
 
@@ -60,6 +61,7 @@ class _Report:
     champions: dict[str, Any] = field(default_factory=dict)
     benchmarks: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[tuple[float, float, int]]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 def evaluate_archives(
@@ -72,16 +74,17 @@ def evaluate_archives(
     """Measure the champions on archive files that they have never seen.
 
     Args:
-        files: of the formats `youtube-panel` and `hackernews-snapshots` (both files of each) and
-            `youtube-trending`, in any mixture; their headers say which they are.
+        files: of the formats `youtube-panel` and `hackernews-snapshots` (both files of each),
+            `youtube-trending` and `github-trending`, in any mixture; their headers say which.
         plot: where to draw the calibration of the probabilities; the suffix says the format.
         settings: those of the process by default; they lead to the registry.
         progress: called with what is being done.
 
     Returns:
-        `champions` (of each model the version, the rows and when they are from), and `M1` to `M5`
-        as far as they apply, each with its `baselines`; `M1` also by year, category and channel
-        size (`slices`).
+        `model`, `version` and `rows` of the champion, of the videos' where several are asked;
+        `champions` (of each model these, and when the rows are from), and `M1` to `M6` as far as
+        they apply, each with its `baselines`; `M1` also by year, country, category, language
+        and channel size (`slices`), `M2` by `day3` and `day7`. `skipped` says why there is no `M6`.
 
     Raises:
         ArchiveError: if a file cannot be imported or is of a format that no model is about.
@@ -96,6 +99,27 @@ def evaluate_archives(
         if formats.keys() & set(known)
     }
     report = _Report()
+    if wanted:
+        _on_scratch(formats, wanted, report, say)
+    _topics(files, report, settings, say)
+    if plot:
+        draw_calibration(report.curves, plot)
+    name, first = next(iter(report.champions.items()))
+    return {
+        "model": name,
+        "version": first["version"],
+        "rows": first["rows"],
+        "files": [str(path) for path in files],
+        "champions": report.champions,
+        **report.benchmarks,
+        **({"skipped": report.skipped} if report.skipped else {}),
+    }
+
+
+def _on_scratch(
+    formats: dict[str, list[Path]], wanted: dict[str, Any], report: _Report, say: Progress
+) -> None:
+    """Import the files into a scratch platform and measure what needs features there."""
     say("starting a scratch database")
     with scratch_platform() as scratch:
         for name, paths in formats.items():
@@ -106,13 +130,6 @@ def evaluate_archives(
         for name, (model, release) in wanted.items():
             measure = _videos if name == trend_video.NAME else _stories
             measure(model.get_raw_model(), release, now, scratch.settings, report, say)
-    if plot:
-        draw_calibration(report.curves, plot)
-    return {
-        "files": [str(path) for path in files],
-        "champions": report.champions,
-        **report.benchmarks,
-    }
 
 
 def _silent(_: str) -> None:
@@ -126,7 +143,7 @@ def _by_format(files: Sequence[Path]) -> dict[str, list[Path]]:
         ArchiveError: naming the first file that is of none of ours.
     """
     found: dict[str, list[Path]] = {}
-    known = (*_VIDEOS, *_STORIES)
+    known = (*_VIDEOS, *_STORIES, *_TOPICS)
     for path in files:
         form = format_of(path)
         if form is None or form.name not in known:
@@ -154,15 +171,19 @@ def _videos(
         **_champion(release, len(frame), times.min(), times.max()), "excluded": excluded,
     }  # fmt: skip
     for benchmark, heads in _BENCHMARKS.items():
-        parts = {head: _with_baselines(measured[head]) for head in heads if head in measured}
+        parts = {
+            part: _with_baselines(measured[head])
+            for part, head in heads.items()
+            if head in measured
+        }
         if parts:
-            report.benchmarks[benchmark] = parts if len(heads) > 1 else parts[heads[0]]
+            report.benchmarks[benchmark] = parts.get("", parts)
     if "M1" not in report.benchmarks:
         return
     known = frame[frame["growth_48h"].notna()]
     outcome = (known["growth_48h"] > model.specification.growth_threshold).to_numpy().astype(int)
     report.curves["rising in 48 h"] = calibration_table(outcome, model.predict_proba(known))
-    report.benchmarks["M1"]["slices"] = dict(_slices(model, known))
+    report.benchmarks["M1"]["slices"] = evaluate.by_group(model, known, shown_in(settings))
 
 
 def _stories(
@@ -174,6 +195,29 @@ def _stories(
     report.champions[release.name] = _champion(release, found.rows, found.first, found.last)
     report.benchmarks["M5"] = found.figures
     report.curves["story of 100 upvotes"] = found.curve
+
+
+def _topics(files: Sequence[Path], report: _Report, settings: Settings, say: Progress) -> None:
+    """Measure `trend_topic`; without a champion or enough days only if nothing else is asked."""
+    from ml.trend.topic.unseen import measure_files
+
+    try:
+        model, release = releases.load_champion(trend_topic.NAME, settings)
+        say("counting topics, and forecasting them")
+        found = measure_files(model.get_raw_model(), files, trend_topic.load_params())
+    except FatalError as error:
+        if not report.champions:
+            raise
+        report.skipped["M6"] = str(error)
+        return
+    report.champions[release.name] = {
+        "version": release.version,
+        "trained_until": release.tags["last_day"],
+        "rows": found.rows,
+        "first": found.first,
+        "last": found.last,
+    }
+    report.benchmarks["M6"] = found.figures
 
 
 def _champion(release: Release, rows: int, first: datetime, last: datetime) -> dict[str, Any]:
@@ -202,28 +246,3 @@ def _frame(model: TrendModel, now: datetime, settings: Settings) -> tuple[pd.Dat
 def _with_baselines(methods: dict[str, dict[str, float]]) -> dict[str, Any]:
     rivals = {name: figures for name, figures in methods.items() if name != "model"}
     return {**methods["model"], "baselines": rivals}
-
-
-def _slices(model: TrendModel, frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Figures of the rising call by year, category and size of the channel, where rows suffice."""
-    import pandas as pd
-
-    sizes = frame["channel_median_log_views_before"]
-    groups = {
-        "year": frame["event_timestamp"].dt.year,
-        "category": frame["category_id"].astype("Int64"),
-        "channel": pd.cut(
-            sizes, [-1, 11.5, 13.8, 99], labels=["under 100,000", "to a million", "over a million"]
-        ).cat.add_categories("new").fillna("new"),
-    }  # fmt: skip
-    for name, values in groups.items():
-        found = {}
-        for value, rows in frame.groupby(values, observed=True):
-            rising = (
-                evaluate.measure(model, rows).get("rising") if len(rows) >= _MIN_SLICE else None
-            )
-            if rising:
-                found[str(value)] = {
-                    key: rising["model"][key] for key in ("accuracy", "auc", "ece", "rows")
-                }
-        yield name, found

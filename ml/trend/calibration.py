@@ -19,9 +19,11 @@ class Calibrator:
     """Maps a raw probability to a calibrated one.
 
     Attributes:
-        kind: `identity`, `platt` (a logistic curve on the log odds, Platt 1999) or `isotonic`
-            (a monotone step curve, Zadrozny and Elkan 2002).
-        xs: slope and intercept of the curve for `platt`, knots for `isotonic`.
+        kind: `identity`, `platt` (a logistic curve on the log odds, Platt 1999), `isotonic` (a
+            monotone step curve, Zadrozny and Elkan 2002) or `stacked` (a logistic regression on
+            the log odds and on other forecasts beside them, Wolpert 1992).
+        xs: slope and intercept of the curve for `platt`, knots for `isotonic`; for `stacked` those
+            of `platt` and then a weight for each forecast beside.
         ys: values at the knots.
     """
 
@@ -34,8 +36,22 @@ class Calibrator:
         """One of the values that `dataclasses.asdict` gave, lists for tuples."""
         return cls(values["kind"], tuple(values["xs"]), tuple(values["ys"]))
 
-    def __call__(self, raw: Array) -> Array:
-        """Calibrate probabilities."""
+    def __call__(self, raw: Array, beside: Array | None = None) -> Array:
+        """Calibrate probabilities.
+
+        Args:
+            raw: uncalibrated, shape (n,).
+            beside: other forecasts of the same rows, shape (n, m); only `stacked` reads them.
+
+        Raises:
+            ValueError: if it is stacked and there are none.
+        """
+        if self.kind == "stacked":
+            if beside is None:
+                raise ValueError("a stacked probability needs the forecasts beside it")
+            slope, intercept, *weights = self.xs
+            margin = slope * log_odds(raw) + beside @ np.array(weights) + intercept
+            return np.asarray(1 / (1 + np.exp(-margin)))
         if self.kind == "platt":
             slope, intercept = self.xs
             return np.asarray(1 / (1 + np.exp(-(slope * log_odds(raw) + intercept))))
@@ -44,24 +60,43 @@ class Calibrator:
         return raw
 
 
-def fit_calibrator(raw: Array, outcome: npt.NDArray[Any], seed: int) -> Calibrator:
-    """Choose among none, Platt and isotonic by the cross-validated log loss on these rows."""
+def fit_calibrator(
+    raw: Array, outcome: npt.NDArray[Any], seed: int, beside: Array | None = None
+) -> Calibrator:
+    """Choose among none, Platt, isotonic and stacked by cross-validated log loss on these rows.
+
+    Args:
+        raw: uncalibrated probabilities, shape (n,).
+        outcome: 0 or 1.
+        seed: of the folds.
+        beside: other forecasts, shape (n, m); without them nothing is stacked.
+    """
     from sklearn.metrics import log_loss
     from sklearn.model_selection import StratifiedKFold
 
     kinds = ["identity", "platt"]
     if len(raw) >= _MIN_ISOTONIC_ROWS:
         kinds.append("isotonic")
+    if beside is not None:
+        kinds.append("stacked")
+    others = np.zeros((len(raw), 0)) if beside is None else beside
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     losses = dict.fromkeys(kinds, 0.0)
     for fit, check in folds.split(raw.reshape(-1, 1), outcome):
         for kind in kinds:
-            calibrated = _calibrator(kind, raw[fit], outcome[fit])(raw[check])
+            curve = _calibrator(kind, raw[fit], outcome[fit], others[fit])
+            calibrated = curve(raw[check], others[check])
             losses[kind] += float(log_loss(outcome[check], calibrated, labels=[0, 1]))
-    return _calibrator(min(losses, key=lambda kind: losses[kind]), raw, outcome)
+    return _calibrator(min(losses, key=lambda kind: losses[kind]), raw, outcome, others)
 
 
-def _calibrator(kind: str, raw: Array, outcome: npt.NDArray[Any]) -> Calibrator:
+def _calibrator(kind: str, raw: Array, outcome: npt.NDArray[Any], beside: Array) -> Calibrator:
+    if kind == "stacked":
+        from sklearn.linear_model import LogisticRegression
+
+        stacked = LogisticRegression().fit(np.column_stack([log_odds(raw), beside]), outcome)
+        slope, *weights = (float(weight) for weight in stacked.coef_[0])
+        return Calibrator("stacked", (slope, float(stacked.intercept_[0]), *weights))
     if kind == "platt":
         from sklearn.linear_model import LogisticRegression
 

@@ -27,7 +27,8 @@ from ml.measures import binary_measures
 from ml.settings import get_settings
 from ml.storage.postgres import connect
 from ml.trend.video import evaluate
-from ml.trend.video.dataset import build_dataset, load_params, split_in_time
+from ml.trend.video.backtest import backtest
+from ml.trend.video.dataset import build_dataset, load_params, shown_in, split_in_time
 from ml.trend.video.train import fit, held_out, with_baselines, with_heads
 
 _OUT = Path(__file__).parent / "results" / "trend.json"
@@ -45,8 +46,12 @@ def main() -> None:
         dataset = build_dataset(as_of(conn, settings), params, settings)
     split = split_in_time(dataset.frame, params)
     groups = feature_groups(params["feature_service"], settings)
-    seeds = [call(split, {**params, "seed": params["seed"] + n}) for n in range(arguments.seeds)]
-    model = with_heads(fit(split, params, []), dataset.everything, split, params)
+    seeds = []
+    for number in range(arguments.seeds):
+        own = {**params, "seed": params["seed"] + number}
+        model = with_heads(fit(split, own, []), dataset.everything, split, own)
+        said = model.predict_proba(split.test)
+        seeds.append(binary_measures(split.rising(split.test), said, said >= 0.5))
     model = with_baselines(model, dataset.everything, split, params)
     report = {
         **provenance(),
@@ -59,6 +64,8 @@ def main() -> None:
             if (each := [figures[name] for figures in seeds])
         },
         "by_method": evaluate.flat(evaluate.measure(model, held_out(dataset.everything, split))),
+        "by_origin": backtest(dataset.frame, params),
+        "by_group": evaluate.by_group(model, split.test, shown_in(settings)),
         "without": {group: without(names, split, params) for group, names in groups.items()},
         "seconds": round(time.monotonic() - started),
     }

@@ -20,11 +20,12 @@ from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect, copy_rows
 from ml.topics import assign_topics
 from ml.trend.archives import evaluate_archives
-from ml.trend.video.dataset import load_params
+from ml.trend.video.dataset import build_dataset, load_params
 from ml.trend.video.predict import score_videos
 from ml.trend.video.train import NAME, train_video
 
-START = datetime(2030, 1, 1, 5, tzinfo=UTC)
+# Long ago: archives that are loaded today train a model of their own time.
+START = datetime(2021, 1, 1, 5, tzinfo=UTC)
 VIDEOS, SPAN, LIFE = 900, 60, 6
 AS_OF = START + timedelta(days=SPAN + LIFE)
 SERVICE = "trend_video_v2"
@@ -86,18 +87,66 @@ def test_applying_twice_registers_the_same_objects(platform):
     assert {"video_momentum", "video_profile"} <= set(before)
 
 
-def test_online_and_offline_paths_give_the_same_numbers(platform):
-    seconds = features.materialise(None, AS_OF, platform)
-    assert set(seconds) >= {"video_momentum", "video_profile"}
-    video = f"model{VIDEOS - 1:05d}"
-    [online] = features.online_features(SERVICE, [video], platform)
-    query = f"select '{video}' as video_id, timestamptz '{AS_OF.isoformat()}' as event_timestamp"
-    offline = features.training_frame(query, SERVICE, platform).iloc[0]
+def same(online: dict, offline) -> None:
+    """Fail on the first feature of a row that the two paths say differently."""
     for name in set(online) - {"video_id"}:
         if online[name] is None:
             assert offline[name] != offline[name] or offline[name] is None, name
         else:
             assert offline[name] == pytest.approx(online[name]), name
+
+
+def test_online_and_offline_paths_give_the_same_numbers(platform):
+    # In the middle of the archive, and at its end.
+    for moment, number in ((START + timedelta(days=30, hours=7), 400), (AS_OF, VIDEOS - 1)):
+        seconds = features.materialise(None, moment, platform)
+        assert set(seconds) >= {"video_momentum", "video_profile"}
+        video, asked = f"model{number:05d}", int(moment.timestamp())
+        [online] = features.online_features(SERVICE, [video], platform)
+        query = (
+            f"select '{video}' as video_id, timestamptz '{moment.isoformat()}' as event_timestamp"
+        )
+        same(online, features.training_frame(query, SERVICE, platform).iloc[0])
+
+        # With what only a request knows.
+        known = {"asked_at": asked, "published_at": asked - 5 * 3600}
+        [online] = features.online_features("video_request_v1", [video], platform, request=[known])
+        assert online["views_per_hour_of_age"] == online["views"] / 5
+        values = ", ".join(f"{value} as {name}" for name, value in known.items())
+        query = query.replace("select ", f"select {values}, ")
+        same(online, features.training_frame(query, "video_request_v1", platform).iloc[0])
+
+
+def test_last_good_values_stay_online_when_a_materialisation_fails(platform):
+    video = f"model{VIDEOS - 1:05d}"
+    features.materialise(None, AS_OF, platform)
+    [before] = features.online_features(SERVICE, [video], platform)
+    with connect(platform.database_url) as conn:
+        conn.execute("alter table features.video_standing rename to video_standing_gone")
+    try:
+        with pytest.raises(Exception, match="video_standing"):
+            features.materialise(None, AS_OF, platform)
+        [after] = features.online_features(SERVICE, [video], platform)
+    finally:
+        with connect(platform.database_url) as conn:
+            conn.execute("alter table features.video_standing_gone rename to video_standing")
+    assert after == before
+
+
+def test_archive_that_is_loaded_today_trains_a_model_of_its_time(platform):
+    [[loaded, seen, rows]] = fetch(
+        platform, "select min(ingested_at), max(observed_at), count(*) from raw.youtube_videos"
+    )
+    assert loaded > seen + timedelta(days=365)
+    dataset = build_dataset(AS_OF, PARAMS, platform)
+    assert len(dataset.frame) > rows / 3
+    # Everything that it says was known at the moment of the prediction, and no later row counts.
+    early = build_dataset(START + timedelta(days=40), PARAMS, platform)
+    assert early.frame["label_known_at"].max() <= START + timedelta(days=40)
+    shared = ["video_id", "entity_day"]
+    columns = [name for name in early.frame if name not in {"growth_7d", "listed"}]
+    again = early.frame[shared].merge(dataset.frame, on=shared)[columns]
+    assert again.equals(early.frame[columns])
 
 
 def test_video_that_is_not_online_raises_instead_of_being_zero(platform):
@@ -169,7 +218,11 @@ def test_logged_model_has_signature_example_and_card(platform, release):
     assert model.input_example is not None
     import mlflow.artifacts
 
+    kept = {file.path for file in mlflow.artifacts.list_artifacts(run_id=release.run_id)}
+    pictures = {"calibration.svg", "errors.svg", "learning_curve.svg"}
+    assert kept >= {*pictures, "dataset.sql", "slices.json", "feature_statistics.json"}
     card = mlflow.artifacts.load_text(f"runs:/{release.run_id}/model_card.md")
+    assert "| category | 10 |" in card
     assert "logistic_regression" in card
     assert release.tags["data_digest"] in card
 
@@ -236,11 +289,12 @@ def test_champion_is_measured_on_archives_it_has_not_seen(platform, release, tmp
     facts = found["champions"][NAME]
     assert facts["version"] == release.version
     assert facts["rows"] == 400
+    assert (found["model"], found["version"], found["rows"]) == (NAME, release.version, 400)
     call = found["M1"]
     assert call["rows"] == 400
     assert call["auc"] > 0.9 > call["baselines"]["always_up"]["auc"] == 0.5
-    assert found["M2"]["growth_48h"]["mrse"] > 0
-    assert "log_linear" in found["M2"]["growth_48h"]["baselines"]
+    assert found["M2"]["day3"]["mrse"] > 0
+    assert "log_linear" in found["M2"]["day3"]["baselines"]
     assert "<svg" in picture.read_text()
     assert fetch(platform, "select count(*) from raw.youtube_videos") == before
 

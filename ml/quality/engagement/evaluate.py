@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ml.evidence import svg
 from ml.quality.engagement.label import channel_size
 
 if TYPE_CHECKING:
@@ -81,15 +81,6 @@ def calibration(label: Array, scores: Array, bins: int = 10) -> list[tuple[float
 
 def pictures(label: Array, scores: Array, curve: list[tuple[int, float]]) -> dict[str, str]:
     """Calibration, errors and the learning curve as SVG, by file name."""
-    from matplotlib.figure import Figure
-
-    def drawn(draw: Any) -> str:
-        figure = Figure(figsize=(5, 4))
-        draw(figure.subplots())
-        text = io.StringIO()
-        # Without a date, the same run gives the same file.
-        figure.savefig(text, format="svg", metadata={"Date": None})
-        return text.getvalue()
 
     def calibrated(axes: Any) -> None:
         expected, observed, _ = zip(*calibration(label, scores), strict=True)
@@ -107,7 +98,7 @@ def pictures(label: Array, scores: Array, curve: list[tuple[int, float]]) -> dic
         axes.set(xlabel="training videos", ylabel="Spearman, test part", title="Learning curve")
 
     return {
-        "calibration.svg": drawn(calibrated),
-        "errors.svg": drawn(errors),
-        "learning_curve.svg": drawn(learning),
+        "calibration.svg": svg(calibrated),
+        "errors.svg": svg(errors),
+        "learning_curve.svg": svg(learning),
     }

@@ -204,6 +204,7 @@ def _train(
             prediction=outcome.model.predict(example),
             pip_requirements=training.installed(_PACKAGES),
             incumbent=incumbent,
+            runs={f"validation: {name}": each for name, each in outcome.validation.items()},
             artifacts={
                 "dataset.sql": QUERY,
                 "slices.json": json.dumps(slices(test, outcome.scores), indent=1),

@@ -120,6 +120,7 @@ def _train(
             prediction=fitted.model.predict(example),
             pip_requirements=training.installed(_PACKAGES),
             incumbent=release.mlflow_version if release else None,
+            runs=_tried(fitted),
             artifacts={
                 "dataset.sql": QUERY,
                 "validation.json": json.dumps(fitted.study.table, indent=1),
@@ -127,6 +128,16 @@ def _train(
                 "verdicts.json": json.dumps(fitted.study.verdicts, indent=1),
             },
         )
+
+
+def _tried(fitted: Fitted) -> dict[str, dict[str, float]]:
+    """Figures on validation: of each method in all, and of each fold by method."""
+    tried = {f"validation: {name}": figures for name, figures in fitted.study.table.items()}
+    folds: dict[str, dict[str, float]] = {}
+    for method, by_origin in fitted.study.by_fold.items():
+        for origin, value in by_origin.items():
+            folds.setdefault(f"fold {origin}", {})[f"mase_7d.{method}"] = value
+    return tried | folds
 
 
 def _example(frame: pd.DataFrame) -> pd.DataFrame:

@@ -112,6 +112,10 @@ _LATER_LABELS = """
 """
 
 
+# A panel over many countries says ZZ, which is none.
+_COUNTRIES = "select distinct video_id, region from raw.youtube_videos where region <> 'ZZ'"
+
+
 @dataclass(frozen=True)
 class TrendDataset:
     """Labelled rows with their features, oldest first.
@@ -185,6 +189,15 @@ def bounds(
         "as_of": as_of,
         "max_day": params["max_day_number"],
     }
+
+
+def shown_in(settings: Settings) -> pd.DataFrame:
+    """Which countries' charts have listed a video: rows `video_id`, `country` (ISO 3166)."""
+    import pandas as pd
+
+    with connect(settings.require("database_url")) as conn:
+        rows = conn.execute(_COUNTRIES).fetchall()
+    return pd.DataFrame(rows, columns=["video_id", "country"])
 
 
 def labelled_frame(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ml.trend.video.model import TrendModel
 
 Figures = dict[str, float]
+
+# A group of fewer rows measures little, and a table of all countries is read by nobody.
+_MIN_GROUP, _MOST_GROUPS = 100, 12
+_SIZES = {"under 100,000": 11.5, "to a million": 13.8, "over a million": np.inf}
 
 
 def measure(model: TrendModel, frame: pd.DataFrame) -> dict[str, dict[str, Figures]]:
@@ -34,6 +38,56 @@ def measure(model: TrendModel, frame: pd.DataFrame) -> dict[str, dict[str, Figur
     found.update({name: _growth(model, name, frame, said) for name in GROWTH_HEADS})
     found.update({name: _event(model, name, frame, said) for name in EVENT_HEADS})
     return {name: figures for name, figures in found.items() if figures}
+
+
+def by_group(
+    model: TrendModel, frame: pd.DataFrame, shown: pd.DataFrame | None = None
+) -> dict[str, dict[str, Figures]]:
+    """The rising call by year, category, language, channel size and, where known, by country.
+
+    Args:
+        model: what is measured.
+        frame: first predictions with features and labels.
+        shown: rows `video_id`, `country` of the charts that listed each video; one that several
+            countries listed counts in each.
+
+    Returns:
+        By kind of group and group accuracy, AUC, calibration error and rows; the groups with at
+        least 100 rows of both outcomes, the 12 largest of a kind.
+    """
+    import pandas as pd
+
+    sizes = pd.cut(
+        frame["channel_median_log_views_before"], [-1, *_SIZES.values()], labels=list(_SIZES)
+    )
+    groups = {
+        "year": frame["event_timestamp"].dt.year,
+        "category": frame["category_id"].astype("Int64"),
+        "language": frame["language"].fillna("und").str.lower().str.split("-").str[0],
+        "channel": sizes.cat.add_categories("new").fillna("new"),
+    }
+    probability = model.predict_proba(frame)
+    said = frame[["video_id"]].assign(
+        probability=probability,
+        rising=probability >= model.specification.decision_threshold,
+        outcome=(frame["growth_48h"] > model.specification.growth_threshold).astype(int),
+    )
+    parts = {name: said.groupby(values, observed=True) for name, values in groups.items()}
+    if shown is not None:
+        parts["country"] = said.merge(shown, on="video_id").groupby("country")
+    return {name: found for name, grouped in parts.items() if (found := dict(_largest(grouped)))}
+
+
+def _largest(grouped: Any) -> Iterator[tuple[str, Figures]]:
+    sizes = grouped.size().sort_values(ascending=False, kind="stable")
+    for value in sizes[sizes >= _MIN_GROUP].index[:_MOST_GROUPS]:
+        rows = grouped.get_group(value)
+        outcome = rows["outcome"].to_numpy()
+        if 0 < outcome.sum() < len(outcome):
+            figures = binary_measures(
+                outcome, rows["probability"].to_numpy(), rows["rising"].to_numpy()
+            )
+            yield str(value), {key: figures[key] for key in ("accuracy", "auc", "ece", "rows")}
 
 
 def flat(measured: Mapping[str, Mapping[str, Figures]]) -> dict[str, Figures]:

@@ -24,6 +24,8 @@ Array = npt.NDArray[np.float64]
 # Name, label, and hours until the label is known.
 GROWTH_HEADS = {"growth_48h": ("growth_48h", 48), "growth_7d": ("growth_7d", 144)}
 EVENT_HEADS = {"breakout": ("growth_7d", 144), "listed": ("listed", 48)}
+# Whose quantiles say something beside a probability of the same horizon.
+BESIDE = {"rising": "growth_48h", "breakout": "growth_7d"}
 _QUANTILES = (0.1, 0.5, 0.9)
 _MISS = 0.2  # an 80 % interval
 _BREAKOUT = 0.9
@@ -105,7 +107,7 @@ def known_before(frame: pd.DataFrame, label: str, hours: int, until: Any) -> pd.
 
 def fit_heads(
     frame: pd.DataFrame, bounds: tuple[Any, Any], matrix: Any, params: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, HeadFacts]]:
+) -> tuple[dict[str, Any], dict[str, HeadFacts], dict[str, Any]]:
     """Fit every head whose labels suffice.
 
     Args:
@@ -117,10 +119,12 @@ def fit_heads(
 
     Returns:
         The forests by name (`growth_48h` holds three quantiles, `growth_48h_point` the point
-        forecast), and the facts of every head.
+        forecast), the facts of every head, and forests of quantiles that have not learned from
+        validation.
     """
     forests: dict[str, Any] = {}
     facts: dict[str, HeadFacts] = {}
+    unseen: dict[str, Any] = {}
     for name, (label, hours) in {**GROWTH_HEADS, **EVENT_HEADS}.items():
         train, validation, both = _rows(frame, label, hours, bounds)
         if len(train) < _MIN_TRAIN or len(validation) < _MIN_VALIDATION:
@@ -130,9 +134,12 @@ def fit_heads(
             )
             continue
         parts = Parts(*(Part(rows, matrix(rows)) for rows in (train, validation, both)))
-        fit = _fit_growth if name in GROWTH_HEADS else _fit_event
-        facts[name] = fit(name, label, parts, params, forests)
-    return forests, facts
+        if name in GROWTH_HEADS:
+            facts[name], unseen[name] = _fit_growth(name, label, parts, params, forests)
+        else:
+            beside = quantiles(unseen, BESIDE.get(name, ""), parts.validation.matrix)
+            facts[name] = _fit_event(name, label, parts, params, forests, beside)
+    return forests, facts, unseen
 
 
 def _rows(
@@ -185,7 +192,7 @@ def _boost(
 
 def _fit_growth(
     name: str, label: str, parts: Parts, params: dict[str, Any], forests: dict[str, Any]
-) -> HeadFacts:
+) -> tuple[HeadFacts, Any]:
     def grown(rows: pd.DataFrame) -> Array:
         return np.asarray(rows[label], dtype=np.float64)
 
@@ -199,11 +206,17 @@ def _fit_growth(
         parts, grown, params, objective="reg:quantileerror", quantile_alpha=list(_QUANTILES)
     )
     low, _, high = raw(stopped, parts.validation.matrix).T
-    return HeadFacts(start=start, widen=conformal_width(grown(parts.validation.rows), low, high))
+    width = conformal_width(grown(parts.validation.rows), low, high)
+    return HeadFacts(start=start, widen=width), stopped
 
 
 def _fit_event(
-    name: str, label: str, parts: Parts, params: dict[str, Any], forests: dict[str, Any]
+    name: str,
+    label: str,
+    parts: Parts,
+    params: dict[str, Any],
+    forests: dict[str, Any],
+    beside: Array | None,
 ) -> HeadFacts:
     rows = parts.train.rows
     first = rows.loc[rows["entity_day"] == 1, label]
@@ -222,10 +235,15 @@ def _fit_event(
     stopped, forests[name] = _boost(
         parts, happened, params, objective="binary:logistic", eval_metric="logloss"
     )
-    unseen = raw(stopped, parts.validation.matrix)
+    said = raw(stopped, parts.validation.matrix)
     return HeadFacts(
-        threshold=threshold, calibrator=fit_calibrator(unseen, outcomes[1], params["seed"])
+        threshold=threshold, calibrator=fit_calibrator(said, outcomes[1], params["seed"], beside)
     )
+
+
+def quantiles(forests: dict[str, Any], name: str, matrix: pd.DataFrame) -> Array | None:
+    """The three quantiles of a growth head in order, shape (n, 3); None where there is no head."""
+    return np.sort(raw(forests[name], matrix), axis=1) if name in forests else None
 
 
 def raw(forest: Any, matrix: pd.DataFrame, start: float | None = None) -> Array:
@@ -239,19 +257,28 @@ def raw(forest: Any, matrix: pd.DataFrame, start: float | None = None) -> Array:
 
 
 def forecast(
-    forests: dict[str, Any], facts: dict[str, HeadFacts], matrix: pd.DataFrame
+    forests: dict[str, Any],
+    facts: dict[str, HeadFacts],
+    matrix: pd.DataFrame,
+    spread: dict[str, Array | None],
 ) -> dict[str, Array]:
     """Columns `growth_48h_{p10,p50,p90,point}`, likewise `growth_7d`, and the probabilities.
 
     Growth is a natural logarithm of a ratio. A head that is left out gives missing numbers.
+
+    Args:
+        forests: as `fit_heads` gives them, and `facts`.
+        facts: of every head.
+        matrix: what the trees see.
+        spread: `quantiles` of each growth head.
     """
     nothing = np.full(len(matrix), np.nan)
     columns: dict[str, Array] = {}
     for name in GROWTH_HEADS:
         low, middle, high, point = (nothing,) * 4
-        if name in forests:
+        ordered = spread[name]
+        if ordered is not None:
             widen = facts[name].widen
-            ordered = np.sort(raw(forests[name], matrix), axis=1)
             middle = ordered[:, 1]
             low = np.minimum(ordered[:, 0] - widen, middle)
             high = np.maximum(ordered[:, 2] + widen, middle)
@@ -262,5 +289,6 @@ def forecast(
         if name not in forests:
             columns[f"{name}_probability"] = nothing
             continue
-        columns[f"{name}_probability"] = facts[name].calibrator(raw(forests[name], matrix))
+        said, beside = raw(forests[name], matrix), spread.get(BESIDE.get(name, ""))
+        columns[f"{name}_probability"] = facts[name].calibrator(said, beside)
     return columns

@@ -17,7 +17,7 @@ from ml.exceptions import MissingFeatureError
 from ml.trend.calibration import Calibrator
 from ml.trend.video.baselines import Baselines
 from ml.trend.video.dataset import check_required
-from ml.trend.video.heads import HeadFacts, forecast
+from ml.trend.video.heads import BESIDE, GROWTH_HEADS, HeadFacts, forecast, quantiles
 from ml.trend.video.matrix import design_matrix
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class TrendModel:
     """Trees, calibrator and specification; predicts from rows of the feature service.
 
     `forests` are the further heads of `ml.trend.video.heads`, by name; `baselines` the plain
-    methods of the same training, which measurements need and predictions do not.
+    methods of the same training, which measurements need and predictions do not. `unseen` is there
+    while it is being trained: what trees that have not learned from validation say of it.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class TrendModel:
         self.specification = specification
         self.forests = forests or {}
         self.baselines = baselines
+        self.unseen: Array | None = None
 
     def predict_proba(self, frame: pd.DataFrame) -> Array:
         """Probability, per row, that the views grow more than the threshold within 48 hours.
@@ -75,7 +77,11 @@ class TrendModel:
         Raises:
             MissingFeatureError: if a row lacks a required feature or the column is absent.
         """
-        return self.specification.calibrator(raw_probability(self.booster, self.matrix(frame)))
+        matrix = self.matrix(frame)
+        return self._rising(matrix, quantiles(self.forests, BESIDE["rising"], matrix))
+
+    def _rising(self, matrix: pd.DataFrame, beside: Array | None) -> Array:
+        return self.specification.calibrator(raw_probability(self.booster, matrix), beside)
 
     def matrix(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What the trees see of these rows.
@@ -100,9 +106,10 @@ class TrendModel:
             further heads, as `ml.trend.video.heads.forecast` names them, growth as ln ratios.
         """
         matrix = self.matrix(frame)
-        probability = self.specification.calibrator(raw_probability(self.booster, matrix))
+        spread = {name: quantiles(self.forests, name, matrix) for name in GROWTH_HEADS}
+        probability = self._rising(matrix, spread[BESIDE["rising"]])
         rising = probability >= self.specification.decision_threshold
-        further = forecast(self.forests, self.specification.heads, matrix)
+        further = forecast(self.forests, self.specification.heads, matrix, spread)
         return frame[[]].assign(probability=probability, rising=rising, **further)
 
     def get_raw_model(self) -> TrendModel:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml.evidence import calibration_picture, curves_picture, errors_picture
 from ml.gates import run_gate
 from ml.measures import binary_measures, calibration_table
 from ml.registry import cards, training
@@ -20,8 +21,15 @@ from ml.settings import PROJECT_ROOT, Settings, get_settings
 from ml.trend.calibration import fit_calibrator
 from ml.trend.video import evaluate
 from ml.trend.video.baselines import Baselines
-from ml.trend.video.dataset import Split, TrendDataset, build_dataset, load_params, split_in_time
-from ml.trend.video.heads import fit_heads
+from ml.trend.video.dataset import (
+    Split,
+    TrendDataset,
+    build_dataset,
+    load_params,
+    shown_in,
+    split_in_time,
+)
+from ml.trend.video.heads import BESIDE, fit_heads, quantiles
 from ml.trend.video.matrix import design_matrix, known_languages, model_input
 from ml.trend.video.model import Specification, TrendModel, raw_probability
 
@@ -84,30 +92,36 @@ def train_video(
     )
 
 
-def fit(split: Split, params: dict[str, Any], required: list[str]) -> TrendModel:
+def fit(
+    split: Split,
+    params: dict[str, Any],
+    required: list[str],
+    losses: dict[str, Any] | None = None,
+) -> TrendModel:
     """Fit trees with early stopping on the validation part, calibrate, refit on both parts.
 
     The calibrator is fitted on validation forecasts of trees that have not seen those rows.
+
+    Args:
+        split: parts in time.
+        params: of the model.
+        required: features that may not be missing.
+        losses: is filled with the log loss of each round, by part.
     """
     import pandas as pd
     import xgboost
 
-    columns = tuple(name for name in split.train.columns if name not in _ENTITY)
+    columns = feature_columns(split.train)
     languages = known_languages(split.train)
 
     def matrix(part: pd.DataFrame) -> Any:
         return design_matrix(part, languages, columns)
 
     def trees(part: pd.DataFrame, rounds: int, **options: Any) -> Any:
-        settings = {
-            "objective": "binary:logistic",
-            "eval_metric": "logloss",
-            "tree_method": "hist",
-            "seed": params["seed"],
-            **params["xgboost"],
-        }
         data = xgboost.DMatrix(matrix(part), label=split.rising(part))
-        return xgboost.train(settings, data, rounds, verbose_eval=False, **options)
+        if "evals" in options:
+            options["evals"] = [(data, "training"), *options["evals"]]
+        return xgboost.train(call_settings(params), data, rounds, verbose_eval=False, **options)
 
     outcome = split.rising(split.validation)
     first = trees(
@@ -115,11 +129,11 @@ def fit(split: Split, params: dict[str, Any], required: list[str]) -> TrendModel
         params["max_rounds"],
         evals=[(xgboost.DMatrix(matrix(split.validation), label=outcome), "validation")],
         early_stopping_rounds=params["early_stopping_rounds"],
+        evals_result=losses,
     )
     best = first[: first.best_iteration + 1]
-    calibrator = fit_calibrator(
-        raw_probability(best, matrix(split.validation)), outcome, params["seed"]
-    )
+    unseen = raw_probability(best, matrix(split.validation))
+    calibrator = fit_calibrator(unseen, outcome, params["seed"])
     rounds = max(1, round((first.best_iteration + 1) * params["refit_rounds_factor"]))
     final = trees(pd.concat([split.train, split.validation]), rounds)
     log.info("fitted %s trees, calibration: %s", rounds, calibrator.kind)
@@ -132,20 +146,49 @@ def fit(split: Split, params: dict[str, Any], required: list[str]) -> TrendModel
         decision_threshold=0.5,
         calibrator=calibrator,
     )
-    return TrendModel(final, specification)
+    model = TrendModel(final, specification)
+    model.unseen = unseen
+    return model
+
+
+def feature_columns(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Columns of a dataset that are features of the service, in order."""
+    return tuple(name for name in frame.columns if name not in _ENTITY)
+
+
+def call_settings(params: dict[str, Any]) -> dict[str, Any]:
+    """What XGBoost is told for the rising call."""
+    return {
+        "objective": "binary:logistic",
+        "eval_metric": "logloss",
+        "tree_method": "hist",
+        "seed": params["seed"],
+        **params["xgboost"],
+    }
 
 
 def with_heads(
     model: TrendModel, everything: pd.DataFrame, split: Split, params: dict[str, Any]
 ) -> TrendModel:
-    """The model with its further heads, learned before the same moments as the call."""
-    forests, facts = fit_heads(
+    """The model with its further heads, learned before the same moments as the call.
+
+    The call's calibrator may use what the 48 h growth head says, if that serves it on validation.
+    """
+    forests, facts, unseen = fit_heads(
         everything, (split.validation_start, split.test_start), model.matrix, params
     )
     for name, head in facts.items():
         if head.reason:
             log.warning("no %s: %s", name, head.reason)
-    return TrendModel(model.booster, replace(model.specification, heads=facts), forests)
+    spec = replace(model.specification, heads=facts)
+    beside = quantiles(unseen, BESIDE["rising"], model.matrix(split.validation))
+    if model.unseen is not None and beside is not None:
+        outcome = split.rising(split.validation)
+        spec = replace(
+            spec, calibrator=fit_calibrator(model.unseen, outcome, params["seed"], beside)
+        )
+        log.info("calibration with the heads: %s", spec.calibrator.kind)
+    return TrendModel(model.booster, spec, forests)
 
 
 def with_baselines(
@@ -178,7 +221,9 @@ def _train(
         settings=settings,
     )
     split = split_in_time(dataset.frame, params)
-    model = with_heads(fit(split, params, dataset.required), dataset.everything, split, params)
+    losses: dict[str, Any] = {}
+    model = fit(split, params, dataset.required, losses)
+    model = with_heads(model, dataset.everything, split, params)
     model = with_baselines(model, dataset.everything, split, params)
     measured = evaluate.flat(evaluate.measure(model, held_out(dataset.everything, split)))
     # Persistence forecasts growth and makes no call, which is what the gate compares.
@@ -189,6 +234,7 @@ def _train(
     metrics |= figures
     facts = _facts(dataset, split, model)
     calibration = calibration_table(split.rising(split.test), model.predict_proba(split.test))
+    groups = evaluate.by_group(model, split.test, shown_in(settings))
     example = model_input(split.test.head(5), model.specification.columns)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "trend_video")
@@ -202,7 +248,7 @@ def _train(
             metrics=metrics,
             params=params,
             tags={**facts, "model_type": "xgboost", "params": json.dumps(params)},
-            card=_card(dataset, facts, metrics, params, calibration),
+            card=_card(dataset, facts, metrics, params, calibration) + _groups(groups),
             dataset=_logged(split, model.specification.columns),
             dataset_source=f"feast:{params['feature_service']}",
             target="rising",
@@ -210,7 +256,11 @@ def _train(
             prediction=model.predict(split.test.head(5)),
             pip_requirements=training.installed(_PACKAGES),
             incumbent=incumbent,
-            artifacts={"dataset.sql": dataset.query},
+            artifacts={
+                "dataset.sql": dataset.query,
+                "slices.json": json.dumps(groups, indent=1),
+                **_pictures(model, split, calibration, losses),
+            },
         )
 
 
@@ -273,6 +323,44 @@ def _card(
         [limit.format(**params) for limit in _LIMITS],
         calibration,
     )
+
+
+def _groups(groups: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The rising call by group, as a part of the card."""
+    lines = [
+        "",
+        "## The rising call by group",
+        "| | | accuracy | auc | ece | rows |",
+        "|---" * 6 + "|",
+    ]
+    lines += [
+        f"| {kind} | {name} | {f['accuracy']:.3f} | {f['auc']:.3f} | {f['ece']:.3f}"
+        f" | {f['rows']:.0f} |"
+        for kind, found in groups.items()
+        for name, f in found.items()
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _pictures(
+    model: TrendModel,
+    split: Split,
+    calibration: list[tuple[float, float, int]],
+    losses: dict[str, Any],
+) -> dict[str, str]:
+    """Calibration, errors of the growth forecast and the learning curve as SVG, by file name."""
+    curves = {part: values["logloss"] for part, values in losses.items()}
+    pictures = {
+        "calibration.svg": calibration_picture(calibration),
+        "learning_curve.svg": curves_picture(curves, "trees", "log loss of the rising call"),
+    }
+    if "growth_48h" in model.forests:
+        said = model.predict(split.test)["growth_48h_point"].to_numpy()
+        off = said - split.test["growth_48h"].to_numpy()
+        pictures["errors.svg"] = errors_picture(
+            off, "forecast growth in 48 h minus actual, ln ratio"
+        )
+    return pictures
 
 
 def _logged(split: Split, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -88,7 +88,7 @@ def model():
         languages=LANGUAGES,
         growth_threshold=0.0,
         decision_threshold=0.5,
-        calibrator=Calibrator("platt", (0.9, 0.1)),
+        calibrator=Calibrator("stacked", (0.9, 0.1, 0.4, -0.2, 0.3)),
         heads=facts,
     )
     return TrendModel(trees(growth > 0, "binary:logistic"), specification, forests)

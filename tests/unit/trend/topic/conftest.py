@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from ml.trend.topic.candidates import load_params
+from ml.trend.topic.fitting import fit_and_measure
+from ml.trend.topic.folds import plan_folds
 from ml.trend.topic.series import Panel
 
 
@@ -39,3 +41,13 @@ def quick() -> dict:
         "validation_folds": 3,
         "test_folds": 6,
     }
+
+
+@pytest.fixture(scope="session")
+def folds(panel, quick):
+    return plan_folds(panel, quick)
+
+
+@pytest.fixture(scope="session")
+def fitted(folds):
+    return fit_and_measure(folds)

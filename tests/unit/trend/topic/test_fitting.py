@@ -11,16 +11,6 @@ from ml.trend.topic.model import TopicModel
 from ml.trend.topic.series import Panel, Windows
 
 
-@pytest.fixture(scope="module")
-def folds(panel, quick):
-    return plan_folds(panel, quick)
-
-
-@pytest.fixture(scope="module")
-def fitted(folds):
-    return fit_and_measure(folds)
-
-
 def test_errors_are_those_of_the_formulas():
     history = np.tile([2.0, 2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4], 4)[None, :]
     future = np.array([[4.0, 0, 4, 4, 4, 4, 4]])

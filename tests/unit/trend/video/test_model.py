@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,24 @@ def test_calibration_mends_an_overconfident_forecast():
     after = expected_calibration_error(outcome, calibrator(overconfident))
     assert calibrator.kind in {"platt", "isotonic"}
     assert after < before / 3
+
+
+def test_what_other_forecasts_know_beside_a_probability_is_used():
+    random = np.random.default_rng(6)
+    known, beside = random.normal(size=4000), random.normal(size=(4000, 1))
+    true = 1 / (1 + np.exp(-known - beside[:, 0]))
+    outcome = (random.uniform(size=4000) < true).astype(int)
+    said = 1 / (1 + np.exp(-known))
+    stacked = fit_calibrator(said, outcome, 1, beside)
+    assert stacked.kind == "stacked"
+    assert np.abs(stacked(said, beside) - true).mean() < 0.02
+    with pytest.raises(ValueError, match="beside"):
+        stacked(said)
+    assert Calibrator.from_dict(asdict(stacked)) == stacked
+    # What is only noise is left out.
+    noise = random.normal(size=(4000, 1))
+    plain = fit_calibrator(true, outcome, 1, noise)
+    assert plain.kind in {"identity", "platt", "isotonic"}
 
 
 @pytest.mark.parametrize(

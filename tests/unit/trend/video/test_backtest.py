@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from ml.exceptions import TooFewRowsError
+from ml.trend.video.backtest import backtest
+from ml.trend.video.dataset import load_params
+
+PARAMS = {**load_params(), "max_rounds": 20, "early_stopping_rounds": 5}
+
+
+def test_each_fold_is_later_and_learns_only_from_what_came_before(labelled_rows):
+    rows = labelled_rows(1500, days=120)
+    found = backtest(rows, PARAMS)
+    assert len(found) == 6
+    assert list(found) == sorted(found)
+    assert all(each["auc"] > 0.8 for each in found.values())
+    # Folds do not overlap: together they are the last 60 % of first predictions.
+    measured = sum(each["rows"] for each in found.values())
+    assert measured == pytest.approx(0.6 * 1500, rel=0.08)
+    # What comes after the first fold changes nothing of it.
+    second = list(found)[1]
+    later = rows["label_known_at"] >= second
+    other = rows.assign(growth_48h=rows["growth_48h"].mask(later, -rows["growth_48h"]))
+    assert backtest(other, PARAMS)[list(found)[0]] == pytest.approx(found[list(found)[0]])
+
+
+def test_fewer_folds_than_six_tell_nothing(labelled_rows):
+    with pytest.raises(TooFewRowsError, match="at least 6 folds"):
+        backtest(labelled_rows(300), PARAMS, folds=3)
