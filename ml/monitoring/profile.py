@@ -1,4 +1,4 @@
-"""What the tests of drift need to know of a table: counts, moments and histograms by column and block.
+"""What tests of drift need of a table: counts, moments, histograms by column and block.
 
 One row of `block` numbers says which part of time a row belongs to: `CURRENT` for the window that
 is watched, numbers from 0 on for equal parts of the reference. Postgres counts in one scan for a
@@ -72,7 +72,8 @@ class ColumnProfile:
     @property
     def missing(self) -> Array:
         """Missing values by block."""
-        return self.rows - self.counts.sum(axis=1)
+        missing: Array = self.rows - self.counts.sum(axis=1)
+        return missing
 
     def only(self, kept: npt.NDArray[np.bool_]) -> ColumnProfile:
         """The profile of some of its blocks."""
@@ -196,8 +197,7 @@ def _edges(
     found = iter(row or ())
     pairs = zip(columns, zip(found, found, strict=True), strict=True)
     return {
-        name: _distinct(edges, least) if edges is not None else ()
-        for name, (edges, least) in pairs
+        name: _distinct(edges, least) if edges is not None else () for name, (edges, least) in pairs
     }
 
 
@@ -221,9 +221,7 @@ def _numeric_profiles(
     asked: list[sql.Composable] = []
     for name, edges in levels.items():
         column = sql.Identifier(name)
-        asked.append(
-            sql.SQL("count({0}), avg({0}::float8), var_samp({0}::float8)").format(column)
-        )
+        asked.append(sql.SQL("count({0}), avg({0}::float8), var_samp({0}::float8)").format(column))
         asked += [
             sql.SQL("count(*) filter (where {} >= {}::float8)").format(column, sql.Literal(edge))
             for edge in edges

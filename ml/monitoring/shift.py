@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 from ml.monitoring.profile import CURRENT, ColumnProfile
 
@@ -82,7 +81,7 @@ def compare(profile: ColumnProfile) -> ColumnShift | None:
     if rows[is_current].sum() < MIN_ROWS or rows[~is_current].sum() < MIN_ROWS:
         return None
     current, reference = profile.counts[is_current].sum(axis=0), profile.counts[~is_current]
-    tests = {"missing": _missing(rows, missing, is_current)}
+    tests: dict[str, tuple[float, float] | None] = {"missing": _missing(rows, missing, is_current)}
     if current.sum() >= MIN_ROWS / 2 and reference.sum() >= MIN_ROWS:
         if profile.is_numeric:
             tests |= _smooth(current, reference)
@@ -165,7 +164,9 @@ def _smooth(current: Array, reference: Array) -> dict[str, tuple[float, float] |
     location = _standardised(rank, share)
     if location is None:
         return {}
-    found = {"location": _score_test(location, current, reference)}
+    found: dict[str, tuple[float, float] | None] = {
+        "location": _score_test(location, current, reference)
+    }
     outward = (rank - 0.5) ** 2
     outward = outward - np.sum(share * outward * location) * location
     spread = _standardised(outward, share)
