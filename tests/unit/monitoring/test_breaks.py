@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # noqa: TID253 - every test here has a frame
 import pytest
 
 from ml.monitoring.breaks import DefinitionBreak, judge

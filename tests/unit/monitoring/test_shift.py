@@ -1,9 +1,9 @@
-"""Quiet windows are quiet, shifts of each kind are called, and chance between weeks is allowed for."""
+"""Quiet windows are quiet, shifts of each kind are called, weeks may differ by chance."""
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # noqa: TID253 - every test here has a frame
 import pytest
 
 from ml.monitoring.profile import CURRENT, profile_frame
