@@ -8,6 +8,7 @@ from typing import Literal
 
 import psycopg
 
+from ml.exceptions import FatalError
 from ml.monitoring.drift import DriftReport
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import transaction
@@ -102,7 +103,13 @@ def _guard(conn: psycopg.Connection, report: DriftReport, settings: Settings) ->
 
 
 def freeze(model: str, frozen_by: str, reason: str, settings: Settings | None = None) -> None:
-    """Keep drift from retraining a model until it is thawed."""
+    """Keep drift from retraining a model until it is thawed.
+
+    Raises:
+        FatalError: if nothing watches the model.
+    """
+    if model != NAME:
+        raise FatalError(f"{model} is not watched; {NAME} is")
     settings = settings or get_settings()
     with transaction(settings.require("database_url")) as conn:
         conn.execute(
