@@ -8,7 +8,7 @@ reports as (
 
 ),
 
-columns as (
+watched as (
 
     select * from {{ ref('stg_ml__drift_columns') }}
 
@@ -21,38 +21,38 @@ joined as (
         reports.drift_report_id,
         reports.model_name,
         reports.model_version,
-        columns.aspect,
-        columns.column_name,
+        watched.aspect,
+        watched.column_name,
 
         -- text
         reports.verdict as report_verdict,
-        columns.verdict,
-        columns.strongest_test,
+        watched.verdict,
+        watched.strongest_test,
         reports.report_key,
 
         -- numbers
-        columns.q_value,
-        columns.effect,
-        columns.psi,
-        columns.current_rows,
-        columns.reference_rows,
-        columns.current_missing_share,
-        columns.reference_missing_share,
-        columns.current_mean,
-        columns.reference_mean,
-        columns.verdict = 'drift'
-        and lag(columns.verdict) over of_column is distinct from 'drift' as is_new,
+        watched.q_value,
+        watched.effect,
+        watched.psi,
+        watched.current_rows,
+        watched.reference_rows,
+        watched.current_missing_share,
+        watched.reference_missing_share,
+        watched.current_mean,
+        watched.reference_mean,
+        watched.verdict = 'drift'
+        and coalesce(lag(watched.verdict) over of_column, 'stable') != 'drift' as is_new,
 
         -- times
         reports.current_start,
         reports.current_end
 
-    from columns
-    inner join reports on columns.drift_report_id = reports.drift_report_id
+    from watched
+    inner join reports on watched.drift_report_id = reports.drift_report_id
     where reports.current_end <= {{ as_of() }}
     window of_column as (
         partition by
-            reports.model_name, reports.model_version, columns.aspect, columns.column_name
+            reports.model_name, reports.model_version, watched.aspect, watched.column_name
         order by reports.current_end
     )
 
