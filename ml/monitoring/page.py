@@ -40,10 +40,9 @@ def render(
         current: a sample of the rows watched.
     """
     ordered = sorted(shifts, key=lambda shift: (not shift.is_shifted, shift.p_value, shift.name))
-    called = [shift.name for shift in ordered if shift.is_shifted] or [
-        shift.name for shift in ordered[:_NEAREST]
-    ]
-    shown = [name for name in called if _has_values(name, reference, current)][:_MOST_COLUMNS]
+    drawable = [shift for shift in ordered if _has_values(shift.name, reference, current)]
+    called = [shift.name for shift in drawable if shift.is_shifted]
+    shown = called[:_MOST_COLUMNS] or [shift.name for shift in drawable[:_NEAREST]]
     note = (
         f"Decided by tests on all rows; {len(shown)} columns are drawn below by Evidently from a"
         f" sample of {len(reference)} and {len(current)} rows, whose own calls decide nothing."

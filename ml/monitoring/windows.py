@@ -187,6 +187,9 @@ def sample(conn: psycopg.Connection, rows: int) -> pd.DataFrame:
 def title_axes(conn: psycopg.Connection, axes: int, rows: int) -> pd.DataFrame:
     """Embeddings of the titles along the principal axes of those of the reference.
 
+    Every other title of the reference gives the axes and is left out: along its own axes a sample
+    varies more than what comes after it.
+
     Returns:
         `block` and `title_axis_1` and so on, at most `rows` of each window; empty where there are
         too few embedded titles.
@@ -203,15 +206,17 @@ def title_axes(conn: psycopg.Connection, axes: int, rows: int) -> pd.DataFrame:
     from ml.topics.embeddings import from_bytes
 
     blocks = np.array([row[0] for row in found], dtype=np.int64)
-    if (blocks != CURRENT).sum() <= 2 * axes or not (blocks == CURRENT).any():
+    if (blocks != CURRENT).sum() <= 4 * axes or not (blocks == CURRENT).any():
         return pd.DataFrame()
     vectors = np.stack([from_bytes(row[1]) for row in found]).astype(float)
-    reference = vectors[blocks != CURRENT]
+    gives_axes = np.zeros(len(blocks), dtype=bool)
+    gives_axes[np.flatnonzero(blocks != CURRENT)[::2]] = True
+    reference = vectors[gives_axes]
     centre = reference.mean(axis=0)
     _, directions = np.linalg.eigh(np.cov(reference - centre, rowvar=False))
-    along = (vectors - centre) @ directions[:, ::-1][:, :axes]
+    along = (vectors[~gives_axes] - centre) @ directions[:, ::-1][:, :axes]
     frame = pd.DataFrame(along, columns=[f"title_axis_{n + 1}" for n in range(axes)])
-    return frame.assign(block=blocks)
+    return frame.assign(block=blocks[~gives_axes])
 
 
 def _columns_of(conn: psycopg.Connection, columns: Sequence[str]) -> dict[str, tuple[str, str]]:
