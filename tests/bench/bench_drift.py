@@ -207,30 +207,29 @@ def called(found: dict[str, dict]) -> dict[str, set[str]]:
     }
 
 
-def measure(frame: Frame, splits: int, quiet: int, shifted: int) -> dict:
-    """Alarm rates without a shift and detection rates with one, by size of the window."""
-    result = {}
-    for size in SIZES:
-        begin = time.monotonic()
-        alarms, least = {name: 0 for name in METHODS}, {name: [] for name in METHODS}
-        cases: list[tuple[str, float, dict[str, set[str]], dict[str, dict[str, float]]]] = []
-        for split in range(splits):
-            drawn = Windows(frame, split)
-            for _ in range(quiet):
-                found = scores(drawn.reference, drawn.window(size))
-                for name in METHODS:
-                    alarms[name] += bool(called(found)[name])
-                    least[name].append(min(strength(found)[name].values(), default=1.0))
-            for _ in range(shifted):
-                cases += _cases(drawn, size)
-        cut = {name: float(np.quantile(least[name], 0.05)) for name in METHODS}
-        result[str(size)] = {
-            "quiet_windows": splits * quiet,
-            "false_alarms_nominal": {name: alarms[name] / (splits * quiet) for name in METHODS},
-            "detection": _rates(cases, cut),
-            "seconds": round(time.monotonic() - begin, 1),
-        }
-        print(size, json.dumps(result[str(size)]), flush=True)
+def measure(frame: Frame, size: int, asked: argparse.Namespace) -> dict:
+    """Alarm rates without a shift and detection rates with one, of windows of one size."""
+    begin, windows = time.monotonic(), asked.splits * asked.quiet
+    alarms, least = dict.fromkeys(METHODS, 0), {name: [] for name in METHODS}
+    cases: list[tuple[str, float, dict[str, set[str]], dict[str, dict[str, float]]]] = []
+    for split in range(asked.splits):
+        drawn = Windows(frame, split)
+        for _ in range(asked.quiet):
+            found = scores(drawn.reference, drawn.window(size))
+            for name in METHODS:
+                alarms[name] += bool(called(found)[name])
+                least[name].append(min(strength(found)[name].values(), default=1.0))
+        for _ in range(asked.shifted):
+            cases += _cases(drawn, size)
+    cut = {name: float(np.quantile(least[name], 0.05)) for name in METHODS}
+    result = {
+        "quiet_windows": windows,
+        "shifted_windows": asked.splits * asked.shifted,
+        "false_alarms_nominal": {name: alarms[name] / windows for name in METHODS},
+        "detection": _rates(cases, cut),
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+    print(size, json.dumps(result), flush=True)
     return result
 
 
@@ -321,13 +320,15 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.filterwarnings("ignore", module="scipy")
     frame = panel(Path(os.environ["YTEMPIRE_DATA_DIR"]))
-    found = {
+    found: dict = {
         **provenance(), "load_average": os.getloadavg()[0], "columns": len(COLUMNS),
         "reference_rows": REFERENCE_ROWS, "splits": asked.splits,
-        "real_weeks_any_alarm": real_weeks(frame),
-        "definition_breaks": breaks_told_apart(frame, asked.splits),
-        "by_rows": measure(frame, asked.splits, asked.quiet, asked.shifted),
+        "definition_breaks": breaks_told_apart(frame, asked.splits), "by_rows": {},
     }  # fmt: skip
+    for size in SIZES:
+        found["by_rows"][str(size)] = measure(frame, size, asked)
+        _RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    found["real_weeks_any_alarm"] = real_weeks(frame)
     _RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
