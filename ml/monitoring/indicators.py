@@ -21,7 +21,8 @@ _LEAST_REQUESTS = 50
 _QUERIES: Mapping[str, str] = {
     # Of the live champions: a former one may drift as it likes.
     "drift_share": """
-        select distinct on (report.model_name) report.model_name, report.drift_share
+        select distinct on (report.model_name)
+            report.model_name, report.columns_drifted::float8 / report.columns_checked
         from ml.drift_reports as report
         inner join ml.ml_models as model
             on model.model_name = report.model_name and model.version = report.model_version

@@ -26,6 +26,7 @@ BINS = 10
 MOST_CATEGORIES = 15
 # Edges of bins are a choice, not an estimate: counts are taken of all rows.
 _SAMPLE_ROWS = 20_000
+_SMALL_TABLE = 50_000
 # Postgres takes 1,664 columns of a result; a numeric column needs 12.
 _CHUNK = 100
 _SEED = 42
@@ -208,7 +209,7 @@ def _sample(conn: psycopg.Connection, table: str) -> sql.Composable:
     ).fetchone()
     expected = row[0] if row else -1
     name = _name(table)
-    if expected <= _SAMPLE_ROWS:
+    if expected <= _SMALL_TABLE:
         return name
     return sql.SQL("{} tablesample system ({}) repeatable ({})").format(
         name, sql.Literal(round(100 * _SAMPLE_ROWS / expected, 6)), sql.Literal(_SEED)
