@@ -296,6 +296,42 @@ class Settings(BaseSettings):
     alert_emails: tuple[str, ...] = Field((), validation_alias="YTEMPIRE_ALERT_EMAILS")
     alert_sender: str = Field("ytempire@localhost", validation_alias="YTEMPIRE_ALERT_SENDER")
     slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
+    pagerduty_routing_key: SecretStr | None = Field(
+        None,
+        validation_alias="PAGERDUTY_ROUTING_KEY",
+        description="integration key of a service, Events API v2",
+    )
+    pagerduty_url: str = Field(
+        "https://events.pagerduty.com/v2/enqueue", validation_alias="YTEMPIRE_PAGERDUTY_URL"
+    )
+
+    # Watching
+    warning_rules: Path | None = Field(
+        None,
+        validation_alias="YTEMPIRE_WARNING_RULES",
+        description="YAML of early-warning rules; default: ours",
+    )
+    warning_schedule: str | None = Field(
+        None,
+        validation_alias="YTEMPIRE_WARNING_SCHEDULE",
+        description="cron of the early-warning rules, such as '*/15 * * * *'; none evaluates them"
+        " after every drift report only",
+    )
+    api_metrics_url: str | None = Field(
+        None,
+        validation_alias="YTEMPIRE_API_METRICS_URL",
+        description="address of the API's /metrics, from which error rates are taken; none leaves"
+        " them to Prometheus",
+    )
+    retrain_cooldown_hours: float = Field(
+        24.0,
+        ge=0,
+        validation_alias="YTEMPIRE_RETRAIN_COOLDOWN_HOURS",
+        description="drift retrains no champion that is younger, nor twice within that time",
+    )
+    retrains_per_week: int = Field(
+        3, ge=0, validation_alias="YTEMPIRE_RETRAINS_PER_WEEK", description="by drift, of a model"
+    )
 
     # Generation
     videos_per_plan: int = Field(2, ge=0, validation_alias="YTEMPIRE_VIDEOS_PER_PLAN")

@@ -1,7 +1,10 @@
-"""Drift of the features.
+"""Drift of the champion of `trend_video`.
 
-Compares the features of the last days before `as_of` with the champion's training window. The
-report (HTML) goes to the reports bucket, the verdict to `ml.drift_reports`.
+Compares what it sees and says in the days before `as_of` with its training: features, predictions,
+titles, missing values, and its calls by slice where outcomes have arrived. The page goes to the
+reports bucket ([reports](/reports/)), verdicts by column to `ml.drift_columns`. Drift and decay ask
+for a retraining, which `ml.retrain_requests` grants or refuses; a shift across a dated break of
+definitions (`ml.definition_breaks`) does not.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import dag, task
-from ytempire_airflow.assets import DRIFT_REPORT, TREND_VIDEO
+from ytempire_airflow.assets import DRIFT_REPORT, RETRAIN_TREND_VIDEO, TREND_VIDEO
 from ytempire_airflow.clock import resolve_as_of
 from ytempire_airflow.defaults import DEFAULT_ARGS
 
@@ -24,22 +27,37 @@ from ytempire_airflow.defaults import DEFAULT_ARGS
 def watch_drift():
     @task(outlets=[DRIFT_REPORT])
     def report(now: str, **context: Any) -> dict[str, Any]:
+        from dataclasses import asdict
         from datetime import datetime
 
         from ml.monitoring.drift import run_drift_report
+        from ml.monitoring.retraining import ask_retraining
 
         report = run_drift_report(datetime.fromisoformat(now))
+        request = ask_retraining(report)
         covered = {
             "as_of": now,
             "model_version": report.model_version,
             "verdict": report.verdict,
             "drifted": list(report.drifted),
+            "across_breaks": list(report.across_breaks),
             "report_key": report.report_key,
+            "page": f"/reports/{report.report_key}",
+            "retraining": asdict(request) if request else None,
         }
         context["outlet_events"][DRIFT_REPORT].extra = covered
         return covered
 
-    report(resolve_as_of())
+    @task(outlets=[RETRAIN_TREND_VIDEO])
+    def ask_for_training(covered: dict[str, Any], **context: Any) -> None:
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        request = covered["retraining"]
+        if request is None or not request["is_granted"]:
+            raise AirflowSkipException(request["reason"] if request else "nothing speaks for it")
+        context["outlet_events"][RETRAIN_TREND_VIDEO].extra = covered
+
+    ask_for_training(report(resolve_as_of()))
 
 
 watch_drift()

@@ -4,20 +4,21 @@ Trains `trend_video` on the point-in-time set of the feature store, once the gat
 features and its rows ([reports](/reports/)), measures it against its baselines and the champion on
 the same later slice, and registers it in MLflow. It becomes champion only if it beats them all; the
 registry says why not otherwise. The same data, parameters and code give the version that exists
-already, so a run without news costs seconds.
+already, so a run without news costs seconds. New features start it, and so does drift of the
+champion (`watch_drift`).
 """
 
 from __future__ import annotations
 
 from airflow.sdk import dag
-from ytempire_airflow.assets import FEATURES, TREND_VIDEO
+from ytempire_airflow.assets import FEATURES, RETRAIN_TREND_VIDEO, TREND_VIDEO
 from ytempire_airflow.clock import resolve_as_of
 from ytempire_airflow.defaults import DEFAULT_ARGS
 from ytempire_airflow.training import train_and_register
 
 
 @dag(
-    schedule=[FEATURES],
+    schedule=FEATURES | RETRAIN_TREND_VIDEO,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     tags=["train", "mlflow"],

@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from ml.cli import analysts, content, data, keys, models, run, services, sources
+from ml.cli import analysts, content, data, keys, models, run, services, sources, watching
 from ml.cli.console import errors
 from ml.exceptions import YtempireError
 
@@ -31,6 +31,7 @@ content.register(app)
 models.register(app)
 analysts.register(app)
 keys.register(app)
+watching.register(app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Alerts to owners: always to `ops.alerts` and the log, by e-mail and Slack where they are set up.
+"""Alerts to owners: always to `ops.alerts` and the log, by e-mail, Slack, PagerDuty where set up.
 
 An alert never raises: what it reports has gone wrong already, and must not go wrong differently.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import smtplib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from email.message import EmailMessage
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -21,6 +22,8 @@ from ml.storage.postgres import transaction
 log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 10.0
+_EVERYWHERE = ("email", "slack")
+Severity = Literal["critical", "error", "warning", "info"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,10 @@ class Alert:
     """What an owner should know.
 
     Attributes:
-        kind: `failure` or `deadline`.
+        kind: `failure`, `deadline`, `warning` or `recovery`.
         message: one line that says what to do.
+        severity: as PagerDuty names it.
+        key: what fires and recovers; the same in both notices.
     """
 
     kind: str
@@ -37,11 +42,13 @@ class Alert:
     run_id: str
     message: str
     task_id: str = ""
+    severity: Severity = "error"
+    key: str = ""
 
     @property
     def title(self) -> str:
         """Subject line."""
-        return f"ytempire {self.kind}: {self.dag_id}"
+        return f"ytempire {self.kind}: {self.key or self.dag_id}"
 
     @property
     def text(self) -> str:
@@ -50,22 +57,30 @@ class Alert:
         return f"{self.title}\n{place}\n{self.message}"
 
 
-def send_alert(alert: Alert, settings: Settings | None = None) -> list[str]:
-    """Send an alert everywhere that is configured.
+def send_alert(
+    alert: Alert, settings: Settings | None = None, routes: Collection[str] = _EVERYWHERE
+) -> list[str]:
+    """Send an alert by every route that is named and configured; the log has it in any case.
+
+    Args:
+        alert: what to say.
+        settings: those of the process by default.
+        routes: of `email`, `slack` and `pagerduty`.
 
     Returns:
-        Where it went: `email`, `slack`.
+        Where it went.
     """
     settings = settings or get_settings()
     log.warning("%s", alert.text)
     ways: dict[str, tuple[bool, Callable[[Alert, Settings], None]]] = {
         "email": (bool(settings.smtp_url and settings.alert_emails), _send_email),
         "slack": (settings.slack_webhook_url is not None, _send_slack),
+        "pagerduty": (settings.pagerduty_routing_key is not None, _send_pagerduty),
     }
     sent = []
-    for name, (is_wanted, send) in ways.items():
+    for name, (is_set_up, send) in ways.items():
         try:
-            if is_wanted:
+            if name in routes and is_set_up:
                 send(alert, settings)
                 sent.append(name)
         except (OSError, smtplib.SMTPException, httpx.HTTPError) as error:
@@ -95,6 +110,23 @@ def _send_slack(alert: Alert, settings: Settings) -> None:
     # The shape of https://api.slack.com/messaging/webhooks (read 2026-11).
     webhook = settings.require("slack_webhook_url")
     httpx.post(webhook, json={"text": alert.text}, timeout=_TIMEOUT_S).raise_for_status()
+
+
+def _send_pagerduty(alert: Alert, settings: Settings) -> None:
+    # Events API v2, https://developer.pagerduty.com/docs/send-alert-event (read 2026-11).
+    event: dict[str, Any] = {
+        "routing_key": settings.require("pagerduty_routing_key"),
+        "event_action": "resolve" if alert.kind == "recovery" else "trigger",
+        "dedup_key": f"ytempire/{alert.key or alert.dag_id + '/' + alert.run_id}",
+        "payload": {
+            "summary": f"{alert.title}: {alert.message}"[:1024],
+            "source": "ytempire",
+            "severity": alert.severity,
+            "component": alert.dag_id,
+            "custom_details": {"run_id": alert.run_id, "task_id": alert.task_id},
+        },
+    }
+    httpx.post(settings.pagerduty_url, json=event, timeout=_TIMEOUT_S).raise_for_status()
 
 
 def _keep(alert: Alert, sent: list[str], settings: Settings) -> None:

@@ -40,5 +40,9 @@ TOPIC_PREDICTIONS = Asset(
     "topic_predictions", uri="x-ytempire://ml/model_predictions/topics", group="models"
 )
 DRIFT_REPORT = Asset("drift_report", uri="x-ytempire://ml/drift_reports", group="models")
+# Drift or decay speaks for training anew, and no guard forbids it.
+RETRAIN_TREND_VIDEO = Asset(
+    "retrain_trend_video", uri="x-ytempire://ml/retrain_requests/trend_video", group="models"
+)
 VIDEO_SCHEDULE = Asset("video_schedule", uri="x-ytempire://content/video_schedule", group="content")
 VIDEOS = Asset("videos", uri="x-ytempire://content/videos", group="content")

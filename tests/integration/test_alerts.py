@@ -86,6 +86,34 @@ def test_an_alert_reaches_mail_slack_and_the_database(stack, mailbox, webhook):
     ]
 
 
+def test_pagerduty_gets_an_event_that_the_recovery_resolves(stack, webhook):
+    url, received = webhook
+    settings = stack.changed(
+        {
+            "pagerduty_routing_key": SecretStr("R0UT1NG"),
+            "pagerduty_url": f"{url}/v2/enqueue",
+            "slack_webhook_url": SecretStr(url),
+        }
+    )
+    for kind in ("warning", "recovery"):
+        alert = Alert(kind, "watch_warnings", "m3", "look", severity="critical", key="drift/m")
+        assert send_alert(alert, settings, ["pagerduty"]) == ["pagerduty"]
+    triggered, resolved = received
+    assert triggered == {
+        "routing_key": "R0UT1NG",
+        "event_action": "trigger",
+        "dedup_key": "ytempire/drift/m",
+        "payload": {
+            "summary": "ytempire warning: drift/m: look",
+            "source": "ytempire",
+            "severity": "critical",
+            "component": "watch_warnings",
+            "custom_details": {"run_id": "m3", "task_id": ""},
+        },
+    }
+    assert (resolved["event_action"], resolved["dedup_key"]) == ("resolve", "ytempire/drift/m")
+
+
 def test_an_alert_that_cannot_go_out_is_kept_and_raises_nothing(stack, webhook, caplog):
     url, received = webhook
     settings = stack.changed(

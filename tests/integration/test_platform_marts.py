@@ -21,7 +21,8 @@ AS_OF = datetime(2026, 3, 10, tzinfo=UTC)
 WALL = datetime(2026, 6, 1, 12, tzinfo=UTC)
 MARTS = (
     "dim_date", "dim_source", "fct_trend_scores", "mart_content_funnel", "mart_data_quality",
-    "mart_model_performance", "mart_pipeline_health", "mart_quota_headroom", "mart_video_cost",
+    "mart_drift", "mart_model_performance", "mart_pipeline_health", "mart_quota_headroom",
+    "mart_video_cost",
 )  # fmt: skip
 MODEL = "aaaaaaaa-0000-0000-0000-000000000001"
 FINGERPRINT = "0123456789abcdef"
@@ -153,6 +154,13 @@ def seed_models(conn: psycopg.Connection) -> None:
          "current_end": AS_OF, "columns_checked": 20, "columns_drifted": 5, "drift_share": 0.25,
          "verdict": "drift", "report_key": "k"},
     ])  # fmt: skip
+    insert(conn, "ml.drift_columns", [
+        {"drift_report_id": "d1", "aspect": "feature", "column_name": name, "verdict": verdict,
+         "strongest_test": "location", "p_value": 0.001, "q_value": 0.01, "effect": 0.4,
+         "psi": 0.2, "current_rows": 90, "reference_rows": 900, "current_missing": 0,
+         "reference_missing": 0}
+        for name, verdict in (("log_views", "drift"), ("title_chars", "stable"))
+    ])  # fmt: skip
 
 
 def seed_content(conn: psycopg.Connection) -> None:
@@ -276,6 +284,15 @@ def test_model_versions_show_what_they_promised_and_what_they_kept(own_database,
     # Errors: 0.75 said of one that rose, 0.5 of one that did not.
     assert pick(trend, *kept) == (3, 2, 0.5, 1.0, (0.25**2 + 0.5**2) / 2)
     assert pick(trend, "drift_verdict", "drift_share") == ("drift", 0.25)
+
+
+def test_drift_is_told_by_column(own_database, built):
+    rows = mart(own_database, "mart_drift", "column_name")
+    kept = ("column_name", "verdict", "is_new", "report_verdict", "report_key")
+    assert [pick(row, *kept) for row in rows] == [
+        ("log_views", "drift", True, "drift", "k"),
+        ("title_chars", "stable", False, "drift", "k"),
+    ]
 
 
 def test_the_funnel_narrows(own_database, built):

@@ -324,11 +324,14 @@ def test_drift_report_leaves_a_row_and_a_page(platform, release):
     report = run_drift_report(AS_OF, platform)
     again = run_drift_report(AS_OF, platform)
     assert dataclasses.asdict(again) == dataclasses.asdict(report)
-    [row] = fetch(
-        platform, "select drift_report_id, verdict, report_key, details from ml.drift_reports"
-    )
-    assert row[:3] == (report.drift_report_id, report.verdict, report.report_key)
-    assert len(row[3]["columns"]) == report.columns_checked > 10
+    [row] = fetch(platform, "select drift_report_id, verdict, report_key from ml.drift_reports")
+    assert row == (report.drift_report_id, report.verdict, report.report_key)
+    columns = fetch(platform, "select column_name, aspect, verdict from ml.drift_columns")
+    assert len(columns) == report.columns_checked > 100
+    assert {aspect for _, aspect, _ in columns} >= {"feature", "prediction"}
+    assert {name for name, _, verdict in columns if verdict == "drift"} == set(report.drifted)
+    slices = fetch(platform, "select slice, sum(rows)::integer from ml.slice_metrics group by 1")
+    assert 0 < dict(slices)["category"] <= report.performance["rows"]
     page = ObjectStore(platform).get_bytes(platform.bucket("reports"), report.report_key)
     assert b"<html" in page[:2000].lower()
     [metrics] = fetch(platform, "select drift_score, accuracy from ml.model_performance_metrics")
@@ -340,12 +343,17 @@ def test_drift_report_leaves_a_row_and_a_page(platform, release):
 def test_shift_in_a_feature_is_called(platform, release):
     later = AS_OF + timedelta(minutes=1)
     with connect(platform.database_url) as conn:
-        conn.execute(
-            "update features.video_momentum set log_growth_1d = log_growth_1d + 3,"
-            " views_per_hour = views_per_hour * 50, like_growth_1d = like_growth_1d + 3,"
-            " comment_growth_1d = comment_growth_1d + 3 where event_at > %s",
-            (later - timedelta(days=7),),
-        )
+        for table in ("video_momentum", "video_dynamics"):
+            names = conn.execute(
+                "select column_name from information_schema.columns where table_schema = 'features'"
+                " and table_name = %s and data_type = 'double precision'",
+                (table,),
+            ).fetchall()
+            changes = ", ".join(f"{name} = {name} * 3 + 3" for (name,) in names)
+            conn.execute(
+                f"update features.{table} set {changes} where event_at > %s".encode(),
+                (later - timedelta(days=7),),
+            )
     report = run_drift_report(later, platform)
     assert report.verdict == "drift"
     assert {"log_growth_1d", "like_growth_1d"} <= set(report.drifted)

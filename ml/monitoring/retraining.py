@@ -1,0 +1,128 @@
+"""Whether drift or decay retrains a model: granted once a report, within guards against loops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import psycopg
+
+from ml.exceptions import FatalError
+from ml.monitoring.drift import DriftReport
+from ml.settings import Settings, get_settings
+from ml.storage.postgres import transaction
+from ml.trend.video.train import NAME
+
+_WEEK = timedelta(days=7)
+_KEEP = """
+    insert into ml.retrain_requests (
+        drift_report_id, model_name, cause, as_of, is_granted, reason
+    )
+    values (%s, %s, %s, %s, %s, %s)
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was decided on a report that speaks for a retraining.
+
+    Attributes:
+        reason: why it is refused, or what it is granted for.
+    """
+
+    cause: Literal["drift", "decay"]
+    is_granted: bool
+    reason: str
+
+
+def ask_retraining(report: DriftReport, settings: Settings | None = None) -> Request | None:
+    """Decide on a retraining of the champion that was watched, and keep the decision.
+
+    Asking again about one report gives the same answer, so a repeated task starts no second
+    training.
+
+    Returns:
+        None where nothing speaks for it: a stable window, or a break of definitions.
+    """
+    cause = cause_of(report)
+    if cause is None:
+        return None
+    settings = settings or get_settings()
+    with transaction(settings.require("database_url")) as conn:
+        # Two reports at once must not both take the last of the budget.
+        conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"retrain:{NAME}",))
+        known = conn.execute(
+            "select cause, is_granted, reason from ml.retrain_requests where drift_report_id = %s",
+            (report.drift_report_id,),
+        ).fetchone()
+        if known is not None:
+            return Request(*known)
+        refused = _guard(conn, report, settings)
+        request = Request(cause, refused is None, refused or _what(report, cause))
+        as_of = report.current[1]
+        values = (report.drift_report_id, NAME, cause, as_of, request.is_granted, request.reason)
+        conn.execute(_KEEP, values)
+    return request
+
+
+def cause_of(report: DriftReport) -> Literal["drift", "decay"] | None:
+    """What speaks for a retraining: a break of definitions alone does not."""
+    if report.verdict == "drift":
+        return "drift"
+    return "decay" if report.has_decayed and report.verdict != "definition_break" else None
+
+
+def _what(report: DriftReport, cause: str) -> str:
+    if cause == "decay":
+        return f"accuracy fell to {report.performance['accuracy']:.3f}"
+    return f"{report.columns_drifted} of {report.columns_checked} columns drifted"
+
+
+def _guard(conn: psycopg.Connection, report: DriftReport, settings: Settings) -> str | None:
+    """Why there is no retraining now, if there is a reason."""
+    as_of, pause = report.current[1], timedelta(hours=settings.retrain_cooldown_hours)
+    frozen = conn.execute(
+        "select frozen_by, reason from ml.frozen_champions where model_name = %s", (NAME,)
+    ).fetchone()
+    if frozen is not None:
+        return f"frozen by {frozen[0]}: {frozen[1]}"
+    if as_of - report.trained_as_of < pause:
+        return f"cool-down: the champion was trained as of {report.trained_as_of:%Y-%m-%d %H:%M}"
+    rows = conn.execute(
+        "select as_of from ml.retrain_requests where model_name = %s and is_granted"
+        " and as_of > %s and as_of <= %s order by as_of desc",
+        (NAME, as_of - max(_WEEK, pause), as_of),
+    ).fetchall()
+    granted: list[datetime] = [row[0] for row in rows]
+    if granted and as_of - granted[0] < pause:
+        return f"cool-down: the last retraining was asked for as of {granted[0]:%Y-%m-%d %H:%M}"
+    if sum(as_of - each < _WEEK for each in granted) >= settings.retrains_per_week:
+        return f"budget: {settings.retrains_per_week} retrainings within a week"
+    return None
+
+
+def freeze(model: str, frozen_by: str, reason: str, settings: Settings | None = None) -> None:
+    """Keep drift from retraining a model until it is thawed.
+
+    Raises:
+        FatalError: if nothing watches the model.
+    """
+    if model != NAME:
+        raise FatalError(f"{model} is not watched; {NAME} is")
+    settings = settings or get_settings()
+    with transaction(settings.require("database_url")) as conn:
+        conn.execute(
+            "insert into ml.frozen_champions (model_name, frozen_by, reason) values (%s, %s, %s)"
+            " on conflict (model_name) do update set frozen_by = excluded.frozen_by,"
+            " reason = excluded.reason, frozen_at = now()",
+            (model, frozen_by, reason),
+        )
+
+
+def thaw(model: str, settings: Settings | None = None) -> bool:
+    """Let drift retrain a model again; False if it was not frozen."""
+    settings = settings or get_settings()
+    with transaction(settings.require("database_url")) as conn:
+        found = conn.execute("delete from ml.frozen_champions where model_name = %s", (model,))
+        return bool(found.rowcount)

@@ -1,0 +1,166 @@
+"""Counting in Postgres, warnings that fire once and recover, retrainings within their guards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from ml.monitoring.drift import DriftReport
+from ml.monitoring.early_warning import check_warnings
+from ml.monitoring.profile import CURRENT, Relation, profile_frame, profile_relation
+from ml.monitoring.retraining import ask_retraining, freeze, thaw
+from ml.settings import Settings
+from ml.storage.postgres import connect, copy_rows
+
+AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+REPORT = DriftReport(
+    drift_report_id="r0", model_version="1.0.0", reference=(AS_OF - 90 * DAY, AS_OF - 30 * DAY),
+    current=(AS_OF - 7 * DAY, AS_OF), reference_rows=900, current_rows=90, columns_checked=10,
+    columns_drifted=3, drift_share=0.3, verdict="drift", report_key="k", drifted=("a", "b", "c"),
+    across_breaks=(), performance={}, has_decayed=False, trained_as_of=AS_OF - 20 * DAY,
+)  # fmt: skip
+
+
+@pytest.fixture
+def database(own_database: Settings) -> Settings:
+    """Without what an earlier test has left."""
+    with connect(own_database.database_url) as conn:
+        conn.execute("truncate ml.drift_reports, ml.frozen_champions, ops.warnings cascade")
+        conn.execute("truncate ml.ml_models, ops.alerts cascade")
+    return own_database
+
+
+def reported(database: Settings, number: int, after: timedelta = timedelta(), **changes):
+    """A report with its row, which a decision refers to."""
+    report = replace(
+        REPORT, drift_report_id=f"r{number}", current=(AS_OF - 7 * DAY, AS_OF + after), **changes
+    )
+    with connect(database.database_url) as conn:
+        conn.execute(
+            "insert into ml.drift_reports values (%s, 'trend_video', %s, %s, %s, %s, %s, %s, %s,"
+            " %s, %s, %s)",
+            (
+                report.drift_report_id, report.model_version, *report.reference, *report.current,
+                report.columns_checked, report.columns_drifted, report.drift_share,
+                report.verdict, report.report_key,
+            ),
+        )  # fmt: skip
+    return report
+
+
+def test_postgres_counts_what_a_frame_counts(database):
+    import pandas as pd
+
+    random = np.random.default_rng(8)
+    rows = 3000
+    frame = pd.DataFrame({
+        "even": random.random(rows), "few": random.integers(0, 4, rows).astype(float),
+        "holes": np.where(random.random(rows) < 0.2, np.nan, random.normal(size=rows)),
+        "kind": random.choice(["a", "b", "c"], rows, p=[0.5, 0.3, 0.2]),
+    })  # fmt: skip
+    frame.loc[random.random(rows) < 0.1, "kind"] = None
+    blocks = random.integers(-1, 5, rows)
+    numeric = ("even", "few", "holes")
+    with connect(database.database_url) as conn:
+        conn.execute(
+            "create temporary table watched (block int, even float8, few float8, holes float8,"
+            " kind text)"
+        )
+        values = frame.astype(object).where(frame.notna(), None).to_numpy()
+        copy_rows(
+            conn,
+            "watched",
+            ("block", *frame),
+            ((int(b), *v) for b, v in zip(blocks, values, strict=True)),
+        )
+        counted = profile_relation(conn, Relation("watched", numeric, ("kind",)))
+    for ours, same in zip(counted, profile_frame(frame, blocks, numeric, ("kind",)), strict=True):
+        assert (ours.name, ours.levels) == (same.name, same.levels)
+        assert CURRENT in ours.blocks
+        for part in ("blocks", "rows", "counts", "missing", "mean", "variance"):
+            np.testing.assert_allclose(getattr(ours, part), getattr(same, part), err_msg=part)
+
+
+def test_a_warning_is_told_once_and_once_more_when_it_recovers(database):
+    with connect(database.database_url) as conn:
+        conn.execute(
+            "insert into ml.ml_models (model_name, model_type, version, status, model_path)"
+            " values ('trend_video', 'xgboost', '1.0.0', 'champion', 'm')"
+        )
+    assert check_warnings(AS_OF, "run0", database)["firing"] == []
+    reported(database, 1)
+    key = "data_drift/trend_video"
+    first = check_warnings(AS_OF, "run1", database)
+    assert first == {"fired": [key], "recovered": [], "firing": [key]}
+    again = check_warnings(AS_OF + DAY, "run2", database)
+    assert again == {"fired": [], "recovered": [], "firing": [key]}
+    reported(database, 2, after=2 * DAY, verdict="stable", drift_share=0.0, columns_drifted=0)
+    recovered = check_warnings(AS_OF + 2 * DAY, "run3", database)
+    assert recovered == {"fired": [], "recovered": [key], "firing": []}
+    with connect(database.database_url) as conn:
+        told = conn.execute("select kind, run_id from ops.alerts order by alert_id").fetchall()
+        [state] = conn.execute("select fired_at, recovered_at, notices from ops.warnings")
+    assert told == [("warning", "run1"), ("recovery", "run3")]
+    assert state == (AS_OF, AS_OF + 2 * DAY, 1)
+
+
+def test_slow_answers_and_a_fall_in_accuracy_fire(database):
+    with connect(database.database_url) as conn:
+        [[model]] = conn.execute(
+            "insert into ml.ml_models (model_name, model_type, version, status, model_path)"
+            " values ('trend_video', 'xgboost', '1.0.0', 'champion', 'm') returning id"
+        )
+        conn.execute(
+            "insert into ml.model_performance_metrics (model_id, metric_date, accuracy)"
+            " select %s, (%s::timestamptz at time zone 'UTC')::date - n,"
+            " case n when 0 then 0.80 else 0.87 end from generate_series(0, 5) as n",
+            (model, AS_OF),
+        )
+        # An hour of 13 ms after a day of 10 ms.
+        conn.execute(
+            "insert into ml.model_predictions (model_id, prediction_type, entity_id, input_data,"
+            " prediction, latency_ms, created_at) select %s, 'trend', n::text, '{}', '{}',"
+            " case when n < 180 then 13 else 10 end, now() - n * interval '20 seconds'"
+            " from generate_series(0, 4000) as n",
+            (model,),
+        )
+    fired = check_warnings(AS_OF, "run1", database)["fired"]
+    assert fired == ["accuracy_drop/trend_video", "latency_increase/trend"]
+
+
+def test_drift_retrains_within_cool_down_and_budget(database):
+    young = reported(database, 1, trained_as_of=AS_OF - timedelta(hours=3))
+    assert "trained as of" in ask_retraining(young, database).reason
+    granted = ask_retraining(reported(database, 2), database)
+    assert granted.is_granted
+    assert ask_retraining(replace(REPORT, drift_report_id="r2"), database) == granted
+    soon = ask_retraining(reported(database, 3, after=timedelta(hours=5)), database)
+    assert not soon.is_granted
+    assert "the last retraining was asked for" in soon.reason
+    rest = [
+        ask_retraining(reported(database, 4 + n, after=(1 + n) * DAY), database) for n in (0, 1)
+    ]
+    assert [each.is_granted for each in rest] == [True, True]
+    spent = ask_retraining(reported(database, 6, after=3 * DAY), database)
+    assert spent.reason == "budget: 3 retrainings within a week"
+    assert ask_retraining(reported(database, 7, after=8 * DAY), database).is_granted
+
+
+def test_a_frozen_champion_and_a_break_of_definitions_do_not_retrain(database):
+    freeze("trend_video", "ana", "campaign until May", database)
+    refused = ask_retraining(reported(database, 1), database)
+    assert refused.reason == "frozen by ana: campaign until May"
+    assert thaw("trend_video", database)
+    assert not thaw("trend_video", database)
+    assert ask_retraining(reported(database, 2), database).is_granted
+    broken = reported(database, 3, after=9 * DAY, verdict="definition_break", has_decayed=True)
+    assert ask_retraining(broken, database) is None
+    decayed = reported(
+        database, 4, after=9 * DAY, verdict="stable", has_decayed=True,
+        performance={"accuracy": 0.6},
+    )  # fmt: skip
+    assert ask_retraining(decayed, database).cause == "decay"
