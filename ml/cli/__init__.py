@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from ml.cli import analysts, content, data, keys, models, run, services, sources
+from ml.cli import analysts, content, data, keys, models, releases, run, services, sources
 from ml.cli.console import errors
 from ml.exceptions import YtempireError
 
@@ -29,6 +29,7 @@ sources.register(app)
 run.register(app)
 content.register(app)
 models.register(app)
+releases.register(app)
 analysts.register(app)
 keys.register(app)
 
