@@ -6,10 +6,11 @@ The caller holds the lock of the model.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ml.registry import audit, mirror, releases
 from ml.registry.audit import Cause
-from ml.registry.releases import CANARY, CHALLENGER, CHAMPION, PREVIOUS, STAGING
+from ml.registry.releases import CANARY, CHALLENGER, CHAMPION, PREVIOUS, STAGING, Release
 from ml.registry.tracking import client
 from ml.settings import Settings
 from ml.storage.postgres import transaction
@@ -60,33 +61,47 @@ def planned_rollback(current: Mapping[str, int]) -> list[Move]:
     return moves
 
 
-def move(name: str, moves: Sequence[Move], cause: Cause, settings: Settings) -> None:
+def move(name: str, moves: Sequence[Move], cause: Cause, settings: Settings) -> dict[int, Release]:
     """Move aliases in order, each with its row in the audit, and mirror the registry.
 
     A row is committed only if MLflow took the move. One that MLflow took before a kill is found by
     the next `reconcile`.
+
+    Returns:
+        Every release by its mlflow version, with the aliases it has now.
     """
     registry = client(settings)
     known = {release.mlflow_version: release for release in releases.all_releases(name, settings)}
-    current = releases.aliases_of(name, settings)
+    current = {alias: number for number, each in known.items() for alias in each.aliases}
+    due = [(alias, number) for alias, number in moves if current.get(alias) != number]
+    if not due:
+        return known
     with transaction(settings.require("database_url")) as conn:
-        for alias, number in moves:
-            if current.get(alias) == number:
-                continue
+        for alias, number in due:
             about = number or current[alias]
-            version = (about, known[about].version) if about in known else None
             audit.append(
-                conn, "alias_moved", name, cause, version=version,
+                conn,
+                "alias_moved",
+                name,
+                cause,
+                version=(about, known[about].version) if about in known else None,
                 move=(alias, current.get(alias), number),
-            )  # fmt: skip
+            )
             if number is None:
                 registry.delete_registered_model_alias(name, alias)
+                del current[alias]
             else:
                 registry.set_registered_model_alias(name, alias, str(number))
+                current[alias] = number
             conn.commit()
         head = audit.head(conn)
     registry.set_registered_model_tag(name, AUDIT_HEAD, head)
-    mirror.write_models(name, releases.all_releases(name, settings), settings)
+    after = {
+        number: replace(each, aliases=tuple(sorted(a for a, n in current.items() if n == number)))
+        for number, each in known.items()
+    }
+    mirror.write_models(name, after.values(), settings)
+    return after
 
 
 def reconcile(name: str, settings: Settings) -> dict[str, int]:
@@ -98,11 +113,11 @@ def reconcile(name: str, settings: Settings) -> dict[str, int]:
     current = releases.aliases_of(name, settings)
     with transaction(settings.require("database_url")) as conn:
         known: dict[str, int | None] = dict(conn.execute(_LAST_KNOWN, (name,)).fetchall())
-        versions = {r.mlflow_version: r.version for r in releases.all_releases(name, settings)}
-        for alias in sorted({*current, *known}):
+        moved = [a for a in sorted({*current, *known}) if current.get(a) != known.get(a)]
+        found = releases.all_releases(name, settings) if moved else []
+        versions = {release.mlflow_version: release.version for release in found}
+        for alias in moved:
             before, now = known.get(alias), current.get(alias)
-            if before == now:
-                continue
             about = now or before
             cause = Cause("unknown", "found in MLflow: moved past this registry or before a kill")
             audit.append(

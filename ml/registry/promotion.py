@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ml.exceptions import FatalError
@@ -85,6 +86,21 @@ def settle(
         return _conclude(release, current, actor, settings)
 
 
+def judge(
+    name: str, version: str, actor: str = "training", settings: Settings | None = None
+) -> list[str]:
+    """Validate a registered version, unless the figures of its training refuse it already.
+
+    Returns:
+        Every criterion that is not met, with its figure.
+    """
+    settings = settings or get_settings()
+    release = _judged(name, version, actor, settings)
+    if release.decision:
+        return [release.reason] if release.decision == "refused" else []
+    return validation.validate(name, str(release.mlflow_version), settings).failures
+
+
 def promote(
     name: str,
     version: str,
@@ -150,8 +166,8 @@ def crown(
 ) -> Release:
     """Move the aliases that make a release champion. The caller holds the lock."""
     plan = aliases.planned_promotion(current, release.mlflow_version)
-    aliases.move(release.name, plan, cause, settings)
-    return mark(release, "promoted", cause, settings)
+    moved = aliases.move(release.name, plan, cause, settings)
+    return mark(moved[release.mlflow_version], "promoted", cause, settings)
 
 
 def rollback(name: str, cause: Cause, settings: Settings | None = None) -> Release:
@@ -167,11 +183,11 @@ def rollback(name: str, cause: Cause, settings: Settings | None = None) -> Relea
         if not plan:
             raise FatalError(f"{name} has no former champion to go back to")
         left = current.get(CHAMPION)
-        aliases.move(name, plan, cause, settings)
-        serving = releases.find(name, CHAMPION, settings)
+        moved = aliases.move(name, plan, cause, settings)
+        serving = next(release for release in moved.values() if release.is_champion)
         if left is not None and left != serving.mlflow_version:
-            mark(releases.find(name, str(left), settings), "rolled_back", cause, settings)
-        return releases.find(name, CHAMPION, settings)
+            mark(moved[left], "rolled_back", cause, settings)
+        return serving
 
 
 def freeze(name: str, cause: Cause, settings: Settings | None = None) -> None:
@@ -248,8 +264,8 @@ def _conclude(
 
 
 def _wait(release: Release, decision: str, cause: Cause, settings: Settings) -> Release:
-    aliases.move(release.name, [(STAGING, release.mlflow_version)], cause, settings)
-    return mark(release, decision, cause, settings)
+    moved = aliases.move(release.name, [(STAGING, release.mlflow_version)], cause, settings)
+    return mark(moved[release.mlflow_version], decision, cause, settings)
 
 
 def _stand_back(
@@ -262,8 +278,8 @@ def _stand_back(
     ]
     if current.get(CHAMPION) != number:
         moves.append((CHALLENGER, number))
-    aliases.move(release.name, moves, cause, settings)
-    return mark(release, "refused", cause, settings)
+    moved = aliases.move(release.name, moves, cause, settings)
+    return mark(moved[number], "refused", cause, settings)
 
 
 def mark(release: Release, decision: str, cause: Cause, settings: Settings) -> Release:
@@ -278,7 +294,10 @@ def mark(release: Release, decision: str, cause: Cause, settings: Settings) -> R
         about = (release.mlflow_version, release.version)
         audit.record("refused", release.name, cause, settings, about)
     log.info("%s %s: %s: %s", release.name, release.version, decision, cause.reason)
-    return releases.find(release.name, number, settings)
+    told = {"decision": decision, "decision_reason": cause.reason}
+    marked = replace(release, reason=cause.reason, tags={**release.tags, **told})
+    mirror.write_models(release.name, [marked], settings)
+    return marked
 
 
 def _figures(release: Release) -> dict[str, Any]:
