@@ -32,6 +32,7 @@ _FIGURES = """
         join ml.ml_models as m on m.id = p.model_id
         where m.model_name = %(model)s and m.mlflow_version = %(version)s
             and p.created_at >= %(since)s and p.as_of is null
+            and (%(type)s::text is null or p.prediction_type = %(type)s)
     )
     select
         count(*) as answers,
@@ -94,9 +95,13 @@ def has_traffic(name: str, settings: Settings) -> bool:
     return bool(row and row[0])
 
 
-def figures(name: str, number: int, since: datetime, settings: Settings) -> Figures:
-    """What a version did on real traffic since a moment."""
-    values = {"model": name, "version": number, "since": since, "most": _MOST_SCORES}
+def figures(
+    name: str, number: int, since: datetime, settings: Settings, kind: str | None = None
+) -> Figures:
+    """What a version did on real traffic since a moment; only answers of one kind, if given."""
+    values = {
+        "model": name, "version": number, "since": since, "most": _MOST_SCORES, "type": kind,
+    }  # fmt: skip
     with transaction(settings.require("database_url")) as conn:
         row = conn.cursor(row_factory=dict_row).execute(_FIGURES.encode(), values).fetchone()
     found: dict[str, Any] = row or {}

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 Strategy = Literal["canary", "blue_green", "shadow"]
 _SHADOW_PERCENT = 100
+_SHADOWED = "predict/video"  # a shadow is asked about single videos, never about a topic
 
 _COLUMNS = """
     rollout_id::text, model_name as model, mlflow_version, version, from_version, strategy, status,
@@ -152,8 +153,9 @@ def check(name: str, settings: Settings | None = None) -> Rollout:
     """
     settings = settings or get_settings()
     rollout = _require_running(name, settings)
+    kind = _SHADOWED if rollout.strategy == "shadow" else None
     new, old = (
-        health.figures(name, number, rollout.step_started_at, settings)
+        health.figures(name, number, rollout.step_started_at, settings, kind)
         for number in (rollout.mlflow_version, rollout.from_version)
     )
     found = {"canary": new.as_dict(), "champion": old.as_dict(), "percent": rollout.percent}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,13 +31,14 @@ BY_TEST = Cause("test", "because the test says so")
 
 
 @pytest.fixture(scope="module")
-def settings(own_database: Settings, tmp_path_factory) -> Settings:
-    """A registry that is empty of the model, and rollouts that need no patience."""
+def settings(own_database: Settings, tmp_path_factory) -> Iterator[Settings]:
+    """A registry that is empty of the model, and left so; rollouts that need no patience."""
     if releases.versions(NAME, own_database):
         client(own_database).delete_registered_model(NAME)
     quick = {"rollout_window_s": 0.0, "rollout_min_answers": 20, "rollout_longest_s": 600.0}
     folder = tmp_path_factory.mktemp("cache")
-    return own_database.model_copy(update={**quick, "model_cache_dir": folder})
+    yield own_database.model_copy(update={**quick, "model_cache_dir": folder})
+    client(own_database).delete_registered_model(NAME)
 
 
 @pytest.fixture(autouse=True)
