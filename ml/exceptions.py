@@ -30,6 +30,10 @@ class UnusableModelError(FatalError):
     """A registered model cannot be loaded by this code; train it anew."""
 
 
+class CorruptArtifactError(UnusableModelError):
+    """The files of a release are not those that were registered."""
+
+
 class GateError(FatalError):
     """A data gate with severity *block* failed; nothing downstream may run."""
 

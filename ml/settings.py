@@ -333,6 +333,63 @@ class Settings(BaseSettings):
         3, ge=0, validation_alias="YTEMPIRE_RETRAINS_PER_WEEK", description="by drift, of a model"
     )
 
+    # Releases of models: gates and rollouts
+    settle_after_training: bool = Field(
+        True,
+        validation_alias="YTEMPIRE_SETTLE_AFTER_TRAINING",
+        description="validate a new version and decide on it in the same run",
+    )
+    release_criteria_file: Path | None = Field(
+        None,
+        validation_alias="YTEMPIRE_RELEASE_CRITERIA",
+        description="YAML of the criteria before a promotion; default: ours",
+    )
+    rollout_strategy: Literal["canary", "blue_green"] = Field(
+        "canary", validation_alias="YTEMPIRE_ROLLOUT_STRATEGY"
+    )
+    rollout_canary_percent: int = Field(
+        10, ge=1, le=99, validation_alias="YTEMPIRE_ROLLOUT_CANARY_PERCENT"
+    )
+    rollout_steps: tuple[int, ...] = Field(
+        (10, 25, 50, 75, 100),
+        validation_alias="YTEMPIRE_ROLLOUT_STEPS",
+        description="JSON list: percent of the callers at each step of a blue-green rollout",
+    )
+    rollout_check_s: float = Field(
+        60.0, gt=0, validation_alias="YTEMPIRE_ROLLOUT_CHECK_S", description="between two checks"
+    )
+    rollout_window_s: float = Field(
+        300.0, ge=0, validation_alias="YTEMPIRE_ROLLOUT_WINDOW_S", description="of one step"
+    )
+    rollout_longest_s: float = Field(
+        86_400.0,
+        ge=0,
+        validation_alias="YTEMPIRE_ROLLOUT_LONGEST_S",
+        description="that a step waits for enough answers",
+    )
+    rollout_min_answers: int = Field(
+        50,
+        ge=1,
+        validation_alias="YTEMPIRE_ROLLOUT_MIN_ANSWERS",
+        description="of the API, before a version is judged by them",
+    )
+    rollout_error_rate: float = Field(
+        0.05, ge=0, le=1, validation_alias="YTEMPIRE_ROLLOUT_ERROR_RATE"
+    )
+    rollout_latency_p95_ms: float = Field(
+        1000.0, gt=0, validation_alias="YTEMPIRE_ROLLOUT_LATENCY_P95_MS"
+    )
+    rollout_accuracy_drop: float = Field(
+        0.02, ge=0, le=1, validation_alias="YTEMPIRE_ROLLOUT_ACCURACY_DROP"
+    )
+    rollout_score_shift: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        validation_alias="YTEMPIRE_ROLLOUT_SCORE_SHIFT",
+        description="Kolmogorov-Smirnov distance of a canary's scores from the champion's",
+    )
+
     # Generation
     videos_per_plan: int = Field(2, ge=0, validation_alias="YTEMPIRE_VIDEOS_PER_PLAN")
     video_width: int = Field(1280, validation_alias="YTEMPIRE_VIDEO_WIDTH")

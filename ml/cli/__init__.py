@@ -12,7 +12,18 @@ import sys
 
 import typer
 
-from ml.cli import analysts, content, data, keys, models, run, services, sources, watching
+from ml.cli import (
+    analysts,
+    content,
+    data,
+    keys,
+    models,
+    releases,
+    run,
+    services,
+    sources,
+    watching,
+)
 from ml.cli.console import errors
 from ml.exceptions import YtempireError
 
@@ -29,6 +40,7 @@ sources.register(app)
 run.register(app)
 content.register(app)
 models.register(app)
+releases.register(app)
 analysts.register(app)
 keys.register(app)
 watching.register(app)

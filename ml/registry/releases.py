@@ -1,35 +1,29 @@
-"""Register a trained model, decide whether it becomes champion, load the champion.
+"""Releases: MLflow model versions, what they say of themselves, and how they are loaded.
 
-A release is an MLflow model version; its tags say everything that decided about it. The aliases
-are `champion`, `previous-1` to `previous-3` (newest first) and `challenger` (the newest version
-that was not promoted).
+The tags of a version say everything that decided about it. The aliases are `champion`, `canary`
+(answers a share of the callers), `staging` (waits for a person or a rollout), `challenger` (the
+newest version that was not promoted) and `previous-1` to `previous-3` (former champions, newest
+first).
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.evidence import feature_statistics
-from ml.exceptions import FatalError, UnusableModelError
-from ml.registry import mirror
+from ml.exceptions import CorruptArtifactError, FatalError, UnusableModelError
+from ml.registry import artifacts
 from ml.registry.tracking import client, reachable
 from ml.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-log = logging.getLogger(__name__)
-
-CHAMPION, CHALLENGER = "champion", "challenger"
-_PREVIOUS = ("previous-1", "previous-2", "previous-3")
-_SEMANTIC = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+CHAMPION, CANARY, STAGING, CHALLENGER = "champion", "canary", "staging", "challenger"
+PREVIOUS = ("previous-1", "previous-2", "previous-3")
 
 
 @dataclass(frozen=True)
@@ -99,6 +93,11 @@ class Release:
         """Whether it is the one that serves."""
         return CHAMPION in self.aliases
 
+    @property
+    def decision(self) -> str:
+        """`promoted`, `refused`, `needs_approval`, `needs_rollout`, `rolled_back`, or ''."""
+        return self.tags.get("decision", "")
+
     def summary(self) -> dict[str, Any]:
         """What people and asset events are told of it."""
         return {
@@ -107,15 +106,9 @@ class Release:
             "mlflow_version": self.mlflow_version,
             "aliases": list(self.aliases),
             "reason": self.reason,
+            "decision": self.decision,
             "reused": self.reused,
         }
-
-
-def find(name: str, fingerprint: str, settings: Settings | None = None) -> Release | None:
-    """Return the version with that fingerprint, its promotion decided, if there is one."""
-    settings = settings or get_settings()
-    with mirror.lock(name, settings), reachable():
-        return _find(name, fingerprint, settings)
 
 
 def champion(name: str, settings: Settings | None = None) -> Release | None:
@@ -161,10 +154,11 @@ def load(release: Release, settings: Settings | None = None) -> Any:
     """
     settings = settings or get_settings()
     client(settings)
-    address = f"models:/{release.name}/{release.mlflow_version}"
     with reachable():
         try:
-            return _loaded(settings.require("mlflow_tracking_uri"), address)
+            return _loaded(settings.require("mlflow_tracking_uri"), _Key(release, settings))
+        except CorruptArtifactError:
+            raise
         except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise UnusableModelError(
                 f"{release.name} {release.version} cannot be loaded by this code ({error}); train"
@@ -172,198 +166,36 @@ def load(release: Release, settings: Settings | None = None) -> Any:
             ) from error
 
 
-def register(candidate: Candidate, settings: Settings | None = None) -> Release:
-    """Log the candidate to MLflow, register it and decide on its promotion.
+class _Key:
+    """A version as a key of a cache: its tags may be set later, its files never change."""
 
-    A version with the same fingerprint is returned instead of a new one. A run that was killed
-    leaves at most an unregistered MLflow run; the next call starts afresh.
-    """
-    settings = settings or get_settings()
-    # Two registrations at once must not take the same number, nor both become champion.
-    with mirror.lock(candidate.name, settings), reachable():
-        existing = _find(candidate.name, candidate.fingerprint, settings)
-        if existing is not None:
-            return existing
-        return _settle(candidate.name, _log_version(candidate, settings), settings)
+    def __init__(self, release: Release, settings: Settings) -> None:
+        self.release, self.settings = release, settings
+        self._parts = (release.name, release.mlflow_version)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._parts == other._parts
 
-def decide(tags: Mapping[str, str], current_champion: int | None, number: int) -> tuple[bool, str]:
-    """Whether a version becomes champion, and why.
-
-    It has to beat every baseline and the champion on the gate metric, measured on one slice.
-
-    Args:
-        tags: tags of the version: `gate_metric`, `metrics` (JSON by competitor), `incumbent`.
-        current_champion: mlflow version that serves now.
-        number: the version's own; it is the champion already if a kill came after the alias.
-    """
-    metric = tags["gate_metric"]
-    figures: dict[str, dict[str, float]] = json.loads(tags["metrics"])
-    own = figures["model"][metric]
-    measured = int(tags["incumbent"]) if tags.get("incumbent") else None
-    if current_champion not in (measured, number, None):
-        return False, f"not measured against the champion, mlflow version {current_champion}"
-    lost = [
-        f"{rival} {values[metric]:.4f}"
-        for rival, values in figures.items()
-        if rival != "model" and values[metric] >= own
-    ]
-    if lost:
-        return False, f"{metric} {own:.4f} does not beat {', '.join(lost)}"
-    beaten = ", ".join(
-        f"{rival} {values[metric]:.4f}" for rival, values in figures.items() if rival != "model"
-    )
-    return True, f"{metric} {own:.4f} beats {beaten}"
-
-
-def planned_aliases(
-    current: Mapping[str, int], number: int, *, promote: bool
-) -> list[tuple[str, int]]:
-    """Aliases to set, in order.
-
-    The oldest goes first, so that a kill in the middle loses no former champion and a repeat ends
-    in the same state.
-    """
-    if not promote:
-        return [(CHALLENGER, number)] if current.get(CHAMPION) != number else []
-    former = [current[alias] for alias in (CHAMPION, *_PREVIOUS) if alias in current]
-    unique = [version for version in dict.fromkeys(former) if version != number]
-    moved = list(zip(_PREVIOUS, unique, strict=False))
-    return [*reversed(moved), (CHAMPION, number)]
-
-
-def next_version(existing: Iterable[str]) -> str:
-    """The semantic version of a new registration: 1.0.0, then one minor step up."""
-    known = [tuple(map(int, m.groups())) for v in existing if (m := _SEMANTIC.match(v))]
-    if not known:
-        return "1.0.0"
-    major, minor, _ = max(known)
-    return f"{major}.{minor + 1}.0"
+    def __hash__(self) -> int:
+        return hash(self._parts)
 
 
 @lru_cache(maxsize=4)
-def _loaded(tracking_uri: str, model_uri: str) -> Any:  # noqa: ARG001 - part of the key
+def _loaded(tracking_uri: str, key: _Key) -> Any:  # noqa: ARG001 - part of the key
     import mlflow.pyfunc
 
-    return mlflow.pyfunc.load_model(model_uri)
+    release = key.release
+    folder = artifacts.download(release.name, release.mlflow_version, release.tags, key.settings)
+    return mlflow.pyfunc.load_model(str(folder))
 
 
-def _find(name: str, fingerprint: str, settings: Settings) -> Release | None:
-    known = _all_releases(settings, name)
-    for release in known:
-        if release.tags.get("fingerprint") != fingerprint:
-            continue
-        if "decision" in release.tags:
-            mirror.write_models(name, known, settings)
-        else:
-            release = _settle(name, release.mlflow_version, settings)
-        return replace(release, reused=True)
-    return None
-
-
-def _settle(name: str, number: int, settings: Settings) -> Release:
-    """Decide on the promotion of a version from its tags, set the aliases, mirror to Postgres.
-
-    Safe to repeat after a kill: a decision that was made stays, aliases are computed from what
-    they are. The caller holds the lock.
-    """
-    registry = client(settings)
-    tags = dict(registry.get_model_version(name, str(number)).tags)
-    if "decision" not in tags:
-        aliases = _aliases(settings, name)
-        promote, reason = decide(tags, aliases.get(CHAMPION), number)
-        for alias, target in planned_aliases(aliases, number, promote=promote):
-            registry.set_registered_model_alias(name, alias, str(target))
-        decision = "promoted" if promote else "refused"
-        for key, value in (("decision_reason", reason), ("decision", decision)):
-            registry.set_model_version_tag(name, str(number), key, value)
-        log.info("%s version %s: %s", name, tags.get("version"), reason)
-    known = _all_releases(settings, name)
-    mirror.write_models(name, known, settings)
-    return next(release for release in known if release.mlflow_version == number)
-
-
-def _log_version(candidate: Candidate, settings: Settings) -> int:
-    """Log run, model and evidence; create the model version. Returns its number."""
-    registry = client(settings)
-    import mlflow
-    from mlflow.models import infer_signature
-
-    semantic = next_version(v.tags.get("version", "") for v in _versions(settings, candidate.name))
-    tags = {
-        **candidate.tags,
-        "version": semantic,
-        "fingerprint": candidate.fingerprint,
-        "gate_metric": candidate.gate_metric,
-        "metrics": json.dumps(candidate.metrics),
-        "incumbent": str(candidate.incumbent or ""),
-    }
-    mlflow.set_experiment(settings.mlflow_experiment)
-    with mlflow.start_run(run_name=f"{candidate.name} {semantic}", tags=tags) as run:
-        mlflow.log_params(_flat(candidate.params))
-        mlflow.log_input(_dataset(candidate), context="training")
-        texts = {
-            "model_card.md": candidate.card,
-            "feature_statistics.json": feature_statistics(candidate.dataset),
-            **candidate.artifacts,
-        }
-        for path, text in texts.items():
-            mlflow.log_text(text, path)
-        for name, figures in candidate.runs.items():
-            with mlflow.start_run(run_name=name, nested=True):
-                mlflow.log_metrics({key: value for key, value in figures.items() if value == value})
-        model = mlflow.pyfunc.log_model(
-            name="model",
-            loader_module=candidate.loader_module,
-            data_path=str(candidate.folder),
-            signature=infer_signature(candidate.example, candidate.prediction),
-            input_example=candidate.example,
-            pip_requirements=candidate.pip_requirements,
-        )
-        # After the model: MLflow would fetch the history of each metric in a request of its own.
-        mlflow.log_metrics(
-            {f"{rival}.{k}": v for rival, fig in candidate.metrics.items() for k, v in fig.items()},
-            model_id=model.model_id,
-        )
-    _ensure_registered(registry, candidate.name)
-    created = registry.create_model_version(
-        candidate.name,
-        source=model.model_uri,
-        run_id=run.info.run_id,
-        model_id=model.model_id,
-        tags=tags,
-    )
-    return int(created.version)
-
-
-def _dataset(candidate: Candidate) -> Any:
-    import mlflow.data
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-
-    return mlflow.data.from_pandas(
-        candidate.dataset,
-        source=CodeDatasetSource(tags={"source": candidate.dataset_source}),
-        targets=candidate.target,
-        name=candidate.tags.get("feature_service", candidate.name),
-        digest=candidate.tags.get("data_digest", candidate.fingerprint)[:36],
-    )
-
-
-def _ensure_registered(registry: Any, name: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        registry.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-def _versions(settings: Settings, name: str) -> list[Any]:
+def versions(name: str, settings: Settings) -> list[Any]:
+    """Every version of a model as MLflow describes it."""
     return list(client(settings).search_model_versions(f"name = '{name}'", max_results=1000))
 
 
-def _aliases(settings: Settings, name: str) -> dict[str, int]:
+def aliases_of(name: str, settings: Settings) -> dict[str, int]:
+    """The mlflow version that each alias points at."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -375,12 +207,30 @@ def _aliases(settings: Settings, name: str) -> dict[str, int]:
     return {alias: int(number) for alias, number in model.aliases.items()}
 
 
-def _all_releases(settings: Settings, name: str) -> list[Release]:
-    aliases = _aliases(settings, name)
-    return [
+def all_releases(name: str, settings: Settings) -> list[Release]:
+    """Every release of a model, the newest first."""
+    aliases = aliases_of(name, settings)
+    found = [
         _as_release(version, tuple(a for a, n in aliases.items() if n == int(version.version)))
-        for version in _versions(settings, name)
+        for version in versions(name, settings)
     ]
+    return sorted(found, key=lambda release: -release.mlflow_version)
+
+
+def find(name: str, version: str, settings: Settings | None = None) -> Release:
+    """A release by its semantic version, its number in MLflow or one of its aliases.
+
+    Raises:
+        FatalError: if there is none; the message names those that are.
+    """
+    settings = settings or get_settings()
+    with reachable():
+        known = all_releases(name, settings)
+    for release in known:
+        if version in (release.version, str(release.mlflow_version), *release.aliases):
+            return release
+    newest = ", ".join(release.version for release in known[:5]) or "none"
+    raise FatalError(f"{name} has no version {version}; the newest are {newest}")
 
 
 def _as_release(version: Any, aliases: tuple[str, ...]) -> Release:
@@ -393,13 +243,3 @@ def _as_release(version: Any, aliases: tuple[str, ...]) -> Release:
         reason=version.tags.get("decision_reason", ""),
         tags=dict(version.tags),
     )
-
-
-def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in params.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -8,11 +8,12 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ml.exceptions import UnusableModelError
-from ml.registry import mirror, releases
+from ml.registry import mirror, promotion, recording, releases
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings
 
@@ -88,7 +89,7 @@ def train_once(
     params: Mapping[str, Any],
     settings: Settings,
 ) -> Release:
-    """Train and register, unless a version with that fingerprint exists; then return it.
+    """Train and register, unless a version with that fingerprint exists, and decide on it.
 
     Args:
         name: registered model.
@@ -97,20 +98,37 @@ def train_once(
         method: how it is trained, for `ml.training_jobs`.
         data_digest: sha256 of the training data.
         params: of the training.
-        settings: where the registry and the database are.
+        settings: where the registry and the database are; `settle_after_training` leaves the
+            decision to the caller.
     """
-    existing = releases.find(name, key, settings)
-    if existing is not None:
-        log.info("%s %s has this data, these parameters and this code", name, existing.version)
-        return existing
+    release = recording.recorded(name, key, settings)
+    if release is not None:
+        log.info("%s %s has this data, these parameters and this code", name, release.version)
+    else:
+        release = _train(name, key, train, method, data_digest, params, settings)
+    if not settings.settle_after_training:
+        return release
+    settled = promotion.settle(name, str(release.mlflow_version), settings=settings)
+    return replace(settled, reused=release.reused)
+
+
+def _train(
+    name: str,
+    key: str,
+    train: Callable[[str], AbstractContextManager[Candidate]],
+    method: str,
+    data_digest: str,
+    params: Mapping[str, Any],
+    settings: Settings,
+) -> Release:
     begin, job = time.monotonic(), f"{name}-{key[:12]}"
     with (
         mirror.training_job(job, method, f"sha256:{data_digest}", params, settings) as record,
         train(job) as candidate,
     ):
-        release = releases.register(candidate, settings)
+        release = recording.record(candidate, settings)
         record["metrics"] = dict(candidate.metrics)
         record["best_metric"] = candidate.metrics["model"][candidate.gate_metric]
         record["artifacts"] = {"run_id": release.run_id, "version": release.version}
-    log.info("%s %s in %.0f s: %s", name, release.version, time.monotonic() - begin, release.reason)
+    log.info("%s %s in %.0f s", name, release.version, time.monotonic() - begin)
     return release

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.exceptions import FatalError, RetriableError, ServiceUnavailableError
-from ml.registry import mirror, releases
+from ml.registry import artifacts, mirror, releases
 from ml.registry.releases import Release
 from ml.registry.tracking import client, reachable
 from ml.serving.background import apart
@@ -66,12 +66,17 @@ class Champions:
             NotServedError: if there is none; the message says why.
         """
         canary = self._canaries.get(name)
-        if canary is not None and canary.takes(caller):
+        if canary is not None and not canary.shadow and canary.takes(caller):
             return canary.served
         served = self._served.get(name)
         if served is None:
             raise NotServedError(f"{name}: {self.problems.get(name, 'not a served model')}")
         return served
+
+    def shadow(self, name: str, caller: str = "") -> Served | None:
+        """The version that is asked beside the one that answers this caller, if there is one."""
+        canary = self._canaries.get(name)
+        return canary.served if canary and canary.shadow and canary.takes(caller) else None
 
     def state(self) -> list[dict[str, Any]]:
         """What serves and what is wrong, per model, for `/ready`."""
@@ -175,11 +180,13 @@ class Champions:
         self._set_canary(release.name, served, percent)
         return served
 
-    def _set_canary(self, name: str, served: Served | None, percent: float) -> None:
+    def _set_canary(
+        self, name: str, served: Served | None, percent: float, *, shadow: bool = False
+    ) -> None:
         if served is None or percent <= 0:
             self._canaries.pop(name, None)
         else:
-            self._canaries[name] = Canary(served, percent)
+            self._canaries[name] = Canary(served, percent, shadow)
 
     def _follow_canary(self, name: str) -> None:
         """Bring the canary in line with the order that `reload` left for all workers."""
@@ -196,12 +203,15 @@ class Champions:
         if number == champion.release.mlflow_version:
             self._set_canary(name, None, 0)
             return
+        percent, shadow = order["percent"], order.get("shadow", False)
         running = self._canaries.get(name)
         if running is None or running.served.release.mlflow_version != number:
+            # Whatever ran before ends, also if its follower cannot be loaded.
+            self._set_canary(name, None, 0)
             served = self._load(self.candidate(name, str(number)))
-            self._set_canary(name, served, order["percent"])
-        elif running.percent != order["percent"]:
-            self._set_canary(name, running.served, order["percent"])
+            self._set_canary(name, served, percent, shadow=shadow)
+        elif (running.percent, running.shadow) != (percent, shadow):
+            self._set_canary(name, running.served, percent, shadow=shadow)
 
     @contextmanager
     def _redis(self) -> Iterator[Redis]:
@@ -245,17 +255,15 @@ class Champions:
         return root / "serving" / name
 
     def _download(self, release: Release, folder: Path) -> None:
-        client(self._settings)
-        import mlflow.artifacts
-
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Two workers may fetch at once; a folder under its final name is whole.
+        # Two workers may fetch at once; a folder under its final name is whole and checked.
         with tempfile.TemporaryDirectory(dir=folder.parent) as partial, reachable():
-            got = mlflow.artifacts.download_artifacts(
-                f"models:/{release.name}/{release.mlflow_version}", dst_path=f"{partial}/model"
-            )
+            got = artifacts.download(
+                release.name, release.mlflow_version, release.tags, self._settings,
+                to=f"{partial}/model",
+            )  # fmt: skip
             try:
-                Path(got).rename(folder)
+                got.rename(folder)
             except OSError:
                 if not folder.is_dir():
                     raise

@@ -72,6 +72,7 @@ class Recorder:
         self._settings = settings
         self._waiting: deque[Record] = deque()
         self._most = most_waiting
+        self._failures: deque[tuple[str, str, str]] = deque(maxlen=_BATCH)
         self.shed = 0
 
     def add(self, record: Record) -> None:
@@ -81,6 +82,10 @@ class Recorder:
             metrics.SHED.inc()
             return
         self._waiting.append(record)
+
+    def failed(self, model_id: str, prediction_type: str, error: Exception) -> None:
+        """Take an answer that a version could not give, for the health of its rollout."""
+        self._failures.append((model_id, prediction_type, type(error).__name__))
 
     async def run(self) -> None:
         """Write until cancelled, first what an earlier process left."""
@@ -102,6 +107,8 @@ class Recorder:
 
     async def _write_waiting(self) -> bool:
         """Write all that waits; False if Postgres did not take it."""
+        if self._failures:
+            await self._write_failures()
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             try:
@@ -116,6 +123,18 @@ class Recorder:
                 raise
             metrics.RECORDED.inc(len(batch))
         return True
+
+    async def _write_failures(self) -> None:
+        failures = [self._failures.popleft() for _ in range(len(self._failures))]
+        try:
+            await asyncio.to_thread(self._copy_failures, failures)
+        except (ServiceUnavailableError, psycopg.Error) as error:
+            log.warning("failed answers are not written yet: %s", error)
+            self._failures.extend(failures)
+
+    def _copy_failures(self, failures: Sequence[tuple[str, str, str]]) -> None:
+        with transaction(self._settings.require("database_url")) as conn:
+            copy_rows(conn, "ml.serving_errors", ("model_id", "prediction_type", "error"), failures)
 
     def _write(self, batch: Sequence[Record]) -> None:
         with transaction(self._settings.require("database_url")) as conn:

@@ -37,10 +37,12 @@ class Canary:
 
     Attributes:
         percent: of callers, chosen by a hash of their id, so that one gets one version.
+        shadow: it is asked beside the champion, and its answers are recorded and not given.
     """
 
     served: Served
     percent: float
+    shadow: bool = False
 
     def takes(self, caller: str) -> bool:
         """Whether this caller is among them."""

@@ -7,6 +7,8 @@ request is refused. Nothing is filled in.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 import time
 import uuid
@@ -30,6 +32,8 @@ from ml.serving.records import Record, Recorder, as_json
 from ml.serving.schemas import TrendRequest
 from ml.serving.scoring import Score, Scorer
 from ml.serving.served import Served
+
+log = logging.getLogger(__name__)
 
 NAME = "trend_video"
 _MOST_VIDEOS = 20
@@ -82,6 +86,7 @@ class TrendEngine:
         self._catalog = catalog
         self._cache = cache
         self._recorder = recorder
+        self._beside: set[asyncio.Task[None]] = set()
 
     async def topic(self, request: TrendRequest, caller: str, *, cached: bool) -> dict[str, Any]:
         """Forecast a topic.
@@ -102,6 +107,7 @@ class TrendEngine:
 
         async def compute() -> dict[str, Any]:
             videos, source, as_of = await self._videos(served, rows, topic.videos, why)
+            self._ask_beside(caller, rows)
             answer = topic_forecast(request, served, videos)
             answer["metadata"] |= {"source": source, "as_of": as_of}
             if left := len(topic.videos[:_MOST_VIDEOS]) - len(videos):
@@ -133,6 +139,7 @@ class TrendEngine:
         served = self._champions.get(NAME, caller)
         rows, why = await self._rows(served.run.layout, [video_id], f"video {video_id}")
         (said,), source, as_of = await self._videos(served, rows, [video_id], why)
+        self._ask_beside(caller, rows)
         answer = {
             "prediction_id": str(uuid.uuid4()),
             "video_id": video_id,
@@ -186,7 +193,11 @@ class TrendEngine:
         if not rows:
             return self._from_batch(served, video_ids[:_MOST_VIDEOS], why)
         values = [row.values() for row in rows]
-        scores = await served.run.score(values)
+        try:
+            scores = await served.run.score(values)
+        except Exception as error:
+            self._recorder.failed(served.row_id, NAME, error)
+            raise
         videos = [
             Video(
                 row.entity_id, score.probability, score.breakout, score.growth,
@@ -198,6 +209,41 @@ class TrendEngine:
         moving = [name for name, ttl in served.run.layout.views if ttl]
         times = [seen for row in rows for name in moving if (seen := row.event_times()[name])]
         return videos, "online", min(times).isoformat() if times else None
+
+    def _ask_beside(self, caller: str, rows: Sequence[Row]) -> None:
+        """Ask a shadow too, if there is one: it costs the caller no time."""
+        shadow = self._champions.shadow(NAME, caller)
+        if shadow is None or not rows or shadow.run.layout != rows[0].layout:
+            return
+        task = asyncio.create_task(self._record_shadow(shadow, rows))
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    async def _record_shadow(self, shadow: Served, rows: Sequence[Row]) -> None:
+        started = time.perf_counter()
+        try:
+            videos, _, _ = await self._videos(shadow, rows, (), "")
+        except Exception:
+            log.warning("the shadow %s does not answer", shadow.model_id, exc_info=True)
+            return
+        latency = math.ceil((time.perf_counter() - started) * 1000)
+        for video in videos:
+            rising = video.probability >= shadow.run.decision_threshold
+            said = {"probability": video.probability, "rising": rising}
+            self._recorder.add(
+                Record(
+                    id=str(uuid.uuid4()),
+                    model_id=shadow.row_id,
+                    prediction_type="predict/video",
+                    entity_id=video.video_id,
+                    input_data=as_json({"video_id": video.video_id, "source": "online"}),
+                    prediction=as_json(said),
+                    confidence=round(video.probability, 4),
+                    latency_ms=latency,
+                    created_at=datetime.now(UTC).isoformat(),
+                    metadata=as_json({"version": shadow.release.version, "shadow": True}),
+                )
+            )
 
     def _from_batch(
         self, served: Served, video_ids: Sequence[str], why: str

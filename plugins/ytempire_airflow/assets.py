@@ -32,6 +32,10 @@ QUALITY_ENGAGEMENT = Asset(
 AUDIENCE_PREFERENCE = Asset(
     "audience_preference", uri="x-ytempire://models/audience_preference", group="models"
 )
+# A version passed the gates and waits for a person or a canary.
+RELEASE_CANDIDATES = Asset(
+    "release_candidates", uri="x-ytempire://models/candidates", group="models"
+)
 PREDICTIONS = Asset("predictions", uri="x-ytempire://ml/model_predictions", group="models")
 STORY_PREDICTIONS = Asset(
     "story_predictions", uri="x-ytempire://ml/model_predictions/stories", group="models"

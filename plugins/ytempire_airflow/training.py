@@ -1,4 +1,4 @@
-"""Training a model as an Airflow task."""
+"""Training a model, putting it through the gates and deciding on it, as Airflow tasks."""
 
 from __future__ import annotations
 
@@ -6,38 +6,78 @@ from typing import Any
 
 from airflow.sdk import Asset, task
 
+from ytempire_airflow.assets import RELEASE_CANDIDATES
 from ytempire_airflow.defaults import TRAINING_ARGS
 
 
 def train_and_register(model: Asset, train: str, now: Any, *, may_lack_data: bool = True) -> Any:
-    """A task that trains, measures and registers a model, and tells its asset what came of it.
+    """Tasks that train and register a model, validate the version, and decide on it.
+
+    The last one tells the asset of the model what came of it. A version that needs a person or a
+    canary is handed over to `roll_out_model`.
 
     Args:
-        model: the asset of the registered model.
+        model: the asset of the registered model, named after it.
         train: `module:function`, imported where the task runs; given `as_of`, it returns a release.
         now: return value of the DAG's task `resolve_as_of`.
         may_lack_data: skip, with the reason, where there is too little to learn from; fail
             otherwise.
     """
 
-    @task(outlets=[model], **TRAINING_ARGS)
-    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
+    @task(multiple_outputs=False, **TRAINING_ARGS)
+    def train_and_register(now: str) -> dict[str, Any]:
         from datetime import datetime
         from importlib import import_module
 
         from airflow.sdk.exceptions import AirflowSkipException
 
         from ml.exceptions import SourceUnavailableError, TooFewRowsError
+        from ml.settings import get_settings
 
         module, _, function = train.partition(":")
+        apart = get_settings().model_copy(update={"settle_after_training": False})
         try:
-            release = getattr(import_module(module), function)(datetime.fromisoformat(now))
+            release = getattr(import_module(module), function)(datetime.fromisoformat(now), apart)
         except (TooFewRowsError, SourceUnavailableError) as error:
             if not may_lack_data:
                 raise
             raise AirflowSkipException(str(error)) from error
-        covered = {"as_of": now, **release.summary()}
-        context["outlet_events"][model].extra = covered
-        return covered
+        return {"as_of": now, **release.summary()}
 
-    return train_and_register(now)
+    @task(pool="training")
+    def validate(trained: dict[str, Any]) -> list[str]:
+        """Every criterion that the version does not meet."""
+        if trained["decision"]:
+            return []
+        from ml.registry import promotion
+
+        return promotion.judge(trained["model"], str(trained["mlflow_version"]))
+
+    @task(outlets=[model])
+    def decide(trained: dict[str, Any], _failures: list[str], **context: Any) -> dict[str, Any]:
+        decided = trained
+        if not trained["decision"]:
+            from ml.registry import promotion
+
+            actor = f"{context['dag'].dag_id} {context['run_id']}"
+            version = str(trained["mlflow_version"])
+            release = promotion.settle(trained["model"], version, actor)
+            decided = trained | release.summary() | {"reused": trained["reused"]}
+        context["outlet_events"][model].extra = decided
+        return decided
+
+    @task(outlets=[RELEASE_CANDIDATES])
+    def hand_over(decided: dict[str, Any], **context: Any) -> None:
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        if decided["decision"] not in ("needs_approval", "needs_rollout") or decided["reused"]:
+            raise AirflowSkipException(f"nothing to roll out: {decided['decision']}")
+        context["outlet_events"][RELEASE_CANDIDATES].extra = {
+            name: decided[name] for name in ("model", "version", "decision")
+        }
+
+    trained: Any = train_and_register(now)
+    failures: Any = validate(trained)
+    decided: Any = decide(trained, failures)
+    hand_over(decided)
+    return decided

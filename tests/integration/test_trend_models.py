@@ -13,7 +13,8 @@ import pytest
 from ml import features, warehouse
 from ml.exceptions import ArchiveError, FatalError, MissingFeatureError, UnusableModelError
 from ml.monitoring.drift import run_drift_report
-from ml.registry import releases, training
+from ml.registry import aliases, recording, releases, training
+from ml.registry.audit import Cause
 from ml.registry.releases import Candidate
 from ml.settings import Settings
 from ml.storage.objects import ObjectStore
@@ -31,6 +32,7 @@ AS_OF = START + timedelta(days=SPAN + LIFE)
 SERVICE = "trend_video_v2"
 # Of so few videos a larger share is needed to measure anything.
 PARAMS = {**load_params(), "test_share": 0.2}
+BY_HAND = Cause("test", "promoted by hand")
 COLUMNS = (
     "source", "region", "video_id", "observed_at", "available_at", "chart_rank", "title",
     "channel_id", "channel_title", "category_id", "published_at", "language", "duration_s",
@@ -249,7 +251,8 @@ def test_champion_of_another_age_is_not_in_the_way(platform, tmp_path):
         params={}, tags={}, card="", dataset=row, dataset_source="test", target="x", example=row,
         prediction=row, pip_requirements=[],
     )  # fmt: skip
-    assert releases.register(aged, platform).is_champion
+    registered = recording.record(aged, platform)
+    aliases.move("aged_model", [("champion", registered.mlflow_version)], BY_HAND, platform)
     with pytest.raises(UnusableModelError, match="ytempire train aged"):
         releases.load_champion("aged_model", platform)
     version, figures = training.measure_champion("aged_model", lambda *_: {"auc": 1.0}, platform)

@@ -1,0 +1,69 @@
+"""`trend_story`: front-page stories whose 48 hours are over, from the feature store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ml import clock
+from ml.registry.probes.base import Behaviour, Cases, Probe
+from ml.registry.releases import Release
+from ml.settings import Settings
+from ml.storage.postgres import connect
+from ml.trend.story.dataset import (
+    entry_query,
+    first_hours,
+    has_reached,
+    has_stayed,
+    load_params,
+    outcomes,
+)
+from ml.trend.story.matrix import model_input
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SLACK = timedelta(hours=2)  # between an entry and its prediction
+
+
+class TrendStoryProbe(Probe):
+    """Whether a story that stays reaches 100 upvotes, which is what its gate metric ranks."""
+
+    name = "trend_story"
+    output = "reach_probability"
+
+    def cases(
+        self, model: Any, release: Release, champion: Release | None, settings: Settings
+    ) -> Cases:
+        """Stories that stayed, predicted after the training of both versions."""
+        specification = model.get_raw_model().specification
+        since = datetime.fromisoformat(release.tags["test_start"])
+        if champion is not None and "train_end" in champion.tags:
+            since = max(since, datetime.fromisoformat(champion.tags["train_end"]))
+        with connect(settings.require("database_url")) as conn:
+            now = clock.as_of(conn, settings)
+        now = max(now, datetime.fromisoformat(release.tags["as_of"]))
+        entries = entry_query(since - _SLACK, now, synthetic=settings.data_dir is None)
+        known = outcomes(entries, now, settings)
+        rows = first_hours(entries, load_params()["feature_service"], settings)
+        rows = rows.merge(known, on="story_id")
+        rows = rows[(rows["event_timestamp"] >= since) & has_stayed(rows)].reset_index(drop=True)
+        return Cases(
+            inputs=model_input(rows, specification.columns),
+            source=f"{len(rows)} stories predicted from {since:%Y-%m-%d %H:%M} to"
+            f" {now:%Y-%m-%d %H:%M}",
+            labels=has_reached(rows),
+            groups={"hour of the day": rows["event_timestamp"].dt.hour.to_numpy() // 6},
+        )
+
+    def behaviours(self, model: Any, inputs: pd.DataFrame) -> Iterator[Behaviour]:
+        """Stories with more upvotes after an hour are placed above those with fewer."""
+        yield from super().behaviours(model, inputs)
+        said, upvotes = self.score(model, inputs), inputs["upvotes"]
+        few, many = upvotes <= upvotes.quantile(0.25), upvotes >= upvotes.quantile(0.75)
+        plain = float(said[many].mean() > said[few].mean())
+        yield Behaviour("minimum_functionality", "many upvotes above few", plain)
+
+
+PROBE = TrendStoryProbe()

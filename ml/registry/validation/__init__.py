@@ -1,0 +1,210 @@
+"""The gates before a promotion: a version is tried on fresh cases and every failure is told."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ml.exceptions import FatalError, UnusableModelError
+from ml.registry import audit, releases
+from ml.registry.audit import Cause
+from ml.registry.probes import probe_of
+from ml.registry.releases import Release
+from ml.registry.tracking import client, reachable
+from ml.registry.validation.checks import CHECKS, Finding, Trial
+from ml.registry.validation.comparison import compare
+from ml.registry.validation.criteria import criteria_of
+from ml.settings import Settings, get_settings
+
+log = logging.getLogger(__name__)
+
+VERDICT_TAG = "validation"
+REPORT_FILE = "validation.json"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the gates found.
+
+    Attributes:
+        champion: semantic version that it was compared with, if there was one.
+        cases: what it was tried on.
+        findings: each criterion with its figure and limit.
+        seconds: how long it took.
+    """
+
+    model: str
+    version: str
+    mlflow_version: int
+    champion: str | None
+    cases: str
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every criterion is met."""
+        return all(finding.passed for finding in self.findings)
+
+    @property
+    def failures(self) -> list[str]:
+        """Every criterion that is not met, with its figure."""
+        return [str(finding) for finding in self.findings if not finding.passed]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "passed": self.passed, "failures": self.failures}
+
+    def as_markdown(self) -> str:
+        """For a person who is asked to approve."""
+        rows = [
+            f"| {'' if f.passed else '**'}{f.criterion}{'' if f.passed else '**'} | {f.figure:.4g}"
+            f" | {f.limit:g} | {'met' if f.passed else 'not met'} | {f.detail} |"
+            for f in self.findings
+        ]
+        head = [
+            f"## {self.model} {self.version}, compared with {self.champion or 'no champion'}",
+            f"Tried on {self.cases}.",
+            "",
+            "| criterion | figure | limit | | |",
+            "|---|---|---|---|---|",
+        ]
+        return "\n".join([*head, *rows])
+
+
+def validate(name: str, version: str, settings: Settings | None = None) -> Report:
+    """Put a version through the gates, and keep the report with it and in the audit.
+
+    It changes no alias.
+
+    Args:
+        name: registered model.
+        version: semantic version, number in MLflow, or alias.
+        settings: those of the process by default.
+
+    Raises:
+        FatalError: if there is no such version.
+    """
+    settings = settings or get_settings()
+    release = releases.find(name, version, settings)
+    champion = releases.champion(name, settings)
+    began = time.monotonic()
+    source, findings = _findings(release, champion, settings)
+    report = Report(
+        name, release.version, release.mlflow_version, champion.version if champion else None,
+        source, tuple(findings), round(time.monotonic() - began, 3),
+    )  # fmt: skip
+    with reachable():
+        _keep(report, release, settings)
+    log.info("%s %s: %s", name, release.version, "; ".join(report.failures) or "passed the gates")
+    return report
+
+
+def kept_report(release: Release) -> dict[str, Any] | None:
+    """Verdict of the last validation: `passed`, `champion` (mlflow version), `failures`."""
+    kept = release.tags.get(VERDICT_TAG)
+    found: dict[str, Any] | None = json.loads(kept) if kept else None
+    return found
+
+
+def _findings(
+    release: Release, champion: Release | None, settings: Settings
+) -> tuple[str, list[Finding]]:
+    """What the cases are and every finding; what cannot be tried at all is one that fails."""
+    try:
+        probe = probe_of(release.name)
+        model = releases.load(release, settings)
+        rival = champion if champion and champion.mlflow_version != release.mlflow_version else None
+        cases = probe.cases(model, release, rival, settings)
+    except FatalError as error:
+        return "nothing", [Finding("contract", 0.0, 1.0, False, str(error))]
+    trial = Trial(probe, model, release, cases, criteria_of(release.name, settings))
+    found: list[Finding] = []
+    for name, check in CHECKS.items():
+        try:
+            found.extend(check(trial))
+        except Exception as error:
+            # A gate that breaks has not been passed; the others still have their say.
+            log.warning("gate %s of %s", name, release.name, exc_info=True)
+            found.append(Finding(name, 0.0, 1.0, False, f"{type(error).__name__}: {error}"[:300]))
+    return cases.source, [*found, *_comparisons(trial, rival, settings)]
+
+
+def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Iterator[Finding]:
+    """Against the champion and each plain method, on the same fresh rows.
+
+    Refused is what is worse by more than the tolerance, or surely worse at all. Where there are no
+    fresh rows with outcomes, the figures of the training decide.
+    """
+    probe, cases, criteria = trial.probe, trial.cases, trial.criteria
+    if cases.labels is None:
+        yield from _training_comparison(trial.release)
+        return
+    positive = int(cases.labels.sum())
+    if min(positive, len(cases.labels) - positive) < criteria.comparison_min_rows / 2:
+        yield Finding("comparison_min_rows", len(cases.labels), criteria.comparison_min_rows, False,
+                      f"{positive} of {len(cases.labels)} fresh rows are positive")  # fmt: skip
+        return
+    own = probe.score(trial.model, cases.inputs).to_numpy()
+    rivals = dict(cases.rivals)
+    calls = {}
+    if rival is not None:
+        try:
+            other = releases.load(rival, settings)
+            rivals["champion"] = probe.score(other, cases.inputs).to_numpy()
+            calls["champion"] = tuple(
+                probe.calls(release, score)
+                for release, score in ((trial.release, own), (rival, rivals["champion"]))
+            )
+        except UnusableModelError as error:
+            log.warning("not compared with the champion: %s", error)
+    for name, score in rivals.items():
+        found = compare(cases.labels, own, score, criteria.confidence, calls.get(name))  # type: ignore[arg-type] # a pair
+        passed = found.gain >= -criteria.comparison_tolerance and found.high >= 0
+        tested = f"[{found.low:+.4f}, {found.high:+.4f}], p {found.p_value:.3g}"
+        yield Finding(
+            f"comparison_tolerance: {name}", found.gain, -criteria.comparison_tolerance, passed,
+            f"AUC {found.own:.4f} and {found.rival:.4f} on {found.rows} rows, {tested}",
+        )  # fmt: skip
+
+
+def _training_comparison(release: Release) -> Iterator[Finding]:
+    metric = release.tags["gate_metric"]
+    figures: dict[str, dict[str, float]] = json.loads(release.tags["metrics"])
+    own = figures["model"][metric]
+    for name, values in figures.items():
+        if name != "model":
+            gain = own - values[metric]
+            yield Finding(f"comparison: {name}", gain, 0.0, gain > 0,
+                          f"{metric} on the test part of the training, no paired test")  # fmt: skip
+
+
+def _keep(report: Report, release: Release, settings: Settings) -> None:
+    registry = client(settings)
+    registry.log_dict(release.run_id, _plain(report.as_dict()), REPORT_FILE)
+    champion = releases.aliases_of(release.name, settings).get(releases.CHAMPION)
+    verdict = {
+        "passed": report.passed,
+        "champion": champion,
+        "failures": [failure[:200] for failure in report.failures],
+    }
+    registry.set_model_version_tag(
+        release.name, str(release.mlflow_version), VERDICT_TAG, json.dumps(verdict)
+    )
+    reason = "; ".join(report.failures) or "every criterion is met"
+    evidence = {finding.criterion: round(finding.figure, 6) for finding in report.findings}
+    audit.record(
+        "validated", release.name, Cause("gates", reason[:2000], evidence), settings,
+        (release.mlflow_version, release.version),
+    )  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy as JSON knows them."""
+    return json.loads(json.dumps(value, default=lambda each: np.asarray(each).item()))

@@ -1,0 +1,255 @@
+"""The life of a release on the real registry: gates, promotion, canary, rollback, audit."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_model
+
+from ml.exceptions import CorruptArtifactError, FatalError, ServiceUnavailableError
+from ml.registry import aliases, audit, health, probes, promotion, recording, releases, rollouts
+from ml.registry.audit import Cause
+from ml.registry.listing import known_heads, listed
+from ml.registry.releases import Candidate
+from ml.registry.tracking import client
+from ml.registry.validation import validate
+from ml.serving import champions as serving
+from ml.serving.records import Record, Recorder, as_json
+from ml.settings import Settings
+from ml.storage.objects import ObjectStore
+from ml.storage.postgres import connect
+
+# A served model's name, so that the real API code serves it.
+NAME = "trend_video"
+BY_TEST = Cause("test", "because the test says so")
+
+
+@pytest.fixture(scope="module")
+def settings(own_database: Settings, tmp_path_factory) -> Iterator[Settings]:
+    """A registry that is empty of the model, and left so; rollouts that need no patience."""
+    if releases.versions(NAME, own_database):
+        client(own_database).delete_registered_model(NAME)
+    quick = {"rollout_window_s": 0.0, "rollout_min_answers": 20, "rollout_longest_s": 600.0}
+    folder = tmp_path_factory.mktemp("cache")
+    yield own_database.model_copy(update={**quick, "model_cache_dir": folder})
+    client(own_database).delete_registered_model(NAME)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setitem(probes._PROBES, NAME, "tiny_model")
+    monkeypatch.setitem(serving._LOADERS, NAME, "tiny_model")
+    monkeypatch.setattr(serving, "SERVED", (NAME,))
+
+
+def register(settings: Settings, folder: Path, auc: float, *, slope=2.0, shift=0.0, **tags: str):
+    """A version whose training says that it reached `auc`; nothing is decided yet."""
+    (folder / "tiny").mkdir(exist_ok=True)
+    weights = {"slope": slope, "shift": shift}
+    (folder / "tiny" / "weights.json").write_text(json.dumps(weights))
+    serves, example = releases.champion(NAME, settings), tiny_model.frame(5)
+    figures = {"model": {"auc": auc}, "always_up": {"auc": 0.5}}
+    if serves:
+        figures["champion"] = json.loads(serves.tags["metrics"])["model"]
+    return recording.record(
+        Candidate(
+            name=NAME, model_type="tiny", fingerprint=f"{auc} {weights} {tags}",
+            folder=folder / "tiny", loader_module="tiny_model", gate_metric="auc",
+            metrics=figures, params=weights, card="", dataset=example, dataset_source="test",
+            tags={"data_digest": str(auc), "params": json.dumps(weights), **tags}, target="x",
+            example=example, prediction=tiny_model.TinyModel(slope, shift).predict(example),
+            pip_requirements=[], incumbent=serves.mlflow_version if serves else None,
+        ),
+        settings,
+    )  # fmt: skip
+
+
+def settled(settings: Settings, folder: Path, auc: float, **options):
+    release = register(settings, folder, auc, **options)
+    return promotion.settle(NAME, release.version, settings=settings)
+
+
+def aliases_now(settings: Settings) -> dict[str, str]:
+    return {alias: row["version"] for row in listed(NAME, settings) for alias in row["aliases"]}
+
+
+def test_the_gates_make_champions_refuse_and_tell_every_failure(settings, tmp_path):
+    first = settled(settings, tmp_path, 0.80)
+    assert (first.version, first.is_champion) == ("1.0.0", True), first.reason
+    contents = client(settings).download_artifacts(first.run_id, "release.json", str(tmp_path))
+    assert json.loads(Path(contents).read_text())["checksum"] == first.tags["checksum"]
+    better = settled(settings, tmp_path, 0.82)
+    assert (better.version, better.is_champion) == ("1.1.0", True), better.reason
+
+    upside_down = settled(settings, tmp_path, 0.90, slope=-2.0)
+    assert upside_down.decision == "refused"
+    for told in ("comparison_tolerance: weak", "comparison_tolerance: champion", "AUC"):
+        assert told in upside_down.reason
+    report = validate(NAME, upside_down.version, settings)
+    assert not report.passed
+    met = {finding.criterion: finding.passed for finding in report.findings}
+    assert met["contract"]
+    assert met["latency_p95_ms"]
+    assert met["consistency"]
+    with pytest.raises(FatalError, match=r"1\.2\.0 is refused: .*weak"):
+        promotion.promote(NAME, "1.2.0", BY_TEST, settings=settings)
+    now = aliases_now(settings)
+    assert now == {"champion": "1.1.0", "previous-1": "1.0.0", "challenger": "1.2.0"}
+
+
+def test_a_model_without_a_probe_is_refused(settings, tmp_path, monkeypatch):
+    monkeypatch.delitem(probes._PROBES, NAME)
+    assert "has no probe" in settled(settings, tmp_path, 0.83).reason
+
+
+def test_a_major_version_waits_for_a_person_and_a_frozen_champion_for_none(settings, tmp_path):
+    promotion.freeze(NAME, Cause("test", "holiday"), settings)
+    assert "frozen: holiday" in settled(settings, tmp_path, 0.84).reason
+    with pytest.raises(FatalError, match="holiday"):
+        promotion.promote(NAME, "1.1.0", BY_TEST, settings=settings)
+    promotion.unfreeze(NAME, BY_TEST, settings)
+    major = settled(settings, tmp_path, 0.85, change="major")
+    assert (major.version, major.aliases) == ("2.0.0", ("staging",))
+    assert major.decision == "needs_approval"
+    with pytest.raises(FatalError, match="--approve"):
+        promotion.promote(NAME, "2.0.0", BY_TEST, settings=settings)
+    before = datetime.now(UTC)
+    assert promotion.promote(NAME, "2.0.0", BY_TEST, approved=True, settings=settings).is_champion
+    assert audit.live_at(NAME, before, settings)["version"] == "1.1.0"
+    assert audit.live_at(NAME, datetime.now(UTC), settings)["version"] == "2.0.0"
+
+
+def test_two_promotions_at_once_leave_one_champion_and_no_lost_one(settings, tmp_path):
+    versions = [register(settings, tmp_path, auc, shift=auc).version for auc in (0.86, 0.87)]
+    threads = [
+        threading.Thread(target=promotion.promote, args=(NAME, version, BY_TEST),
+                         kwargs={"settings": settings})
+        for version in versions
+    ]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    now = aliases_now(settings)
+    assert {now["champion"], now["previous-1"]} == set(versions)
+    assert now["previous-2"] == "2.0.0"
+    returned = promotion.rollback(NAME, BY_TEST, settings)
+    assert returned.version == now["previous-1"]
+    assert aliases_now(settings)["previous-1"] == "2.0.0"
+
+
+def answer(settings: Settings, callers: int, champions: serving.Champions) -> list[str]:
+    """Ask the API's own choice of a version for each caller, and record what it says."""
+    recorder, answered = Recorder(settings), []
+    inputs = tiny_model.frame(callers)
+    for number in range(callers):
+        served = champions.get(NAME, f"caller {number}")
+        score = float(served.run.predict(inputs.iloc[[number]])["probability"].iloc[0])
+        answered.append(served.release.version)
+        recorder.add(
+            Record(
+                str(np.random.default_rng(number).bytes(16).hex()), served.row_id, "predict/video",
+                f"v{number}", "{}", as_json({"rising": score > 0.5}), round(score, 4), 5,
+                (datetime.now(UTC) + timedelta(seconds=1)).isoformat(), "{}",
+            )
+        )  # fmt: skip
+    recorder._write(list(recorder._waiting))
+    return answered
+
+
+def test_a_bad_canary_is_caught_and_the_other_callers_never_see_it(settings, tmp_path):
+    champions = serving.Champions(settings, {NAME: lambda model, folder, release: model})
+    champions.refresh()
+    serves = champions.get(NAME).release.version
+    # A wrong scale orders as well as the right one, so no test of the order finds it.
+    bad = register(settings, tmp_path, 0.88, slope=0.02, shift=6.0)
+    aliases.move(NAME, [("staging", bad.mlflow_version)], BY_TEST, settings)
+    begun = rollouts.start(NAME, "staging", "canary", BY_TEST, settings=settings)
+    assert (begun.percent, begun.version) == (10, bad.version)
+    with pytest.raises(FatalError, match="is being rolled out"):
+        rollouts.start(NAME, "2.0.0", "canary", BY_TEST, settings=settings)
+    champions.refresh()
+    answered = answer(settings, 600, champions)
+    assert 0.05 < answered.count(bad.version) / 600 < 0.15
+    assert set(answered) == {bad.version, serves}
+    ended = rollouts.check(NAME, settings)
+    assert ended.status == "rolled_back"
+    assert "scores differ from the champion's" in ended.reason
+    champions.refresh()
+    assert set(answer(settings, 100, champions)) == {serves}
+    now = aliases_now(settings)
+    assert (now["champion"], now.get("canary")) == (serves, None)
+
+
+def test_where_there_is_traffic_a_better_version_goes_through_a_canary(settings, tmp_path):
+    assert health.has_traffic(NAME, settings)
+    release = settled(settings, tmp_path, 0.89)
+    assert (release.decision, release.aliases) == ("needs_rollout", ("staging",))
+    champions = serving.Champions(settings, {NAME: lambda model, folder, release: model})
+    steps = settings.model_copy(update={"rollout_steps": (50, 100)})
+    rollouts.start(NAME, release.version, "blue_green", BY_TEST, settings=steps)
+    seen = []
+    for _ in range(2):
+        champions.refresh()
+        answer(settings, 100 + len(seen), champions)
+        rollout = rollouts.check(NAME, settings)
+        seen.append((rollout.status, rollout.percent))
+    assert seen == [("running", 100), ("promoted", 0)]
+    champions.refresh()
+    assert champions.get(NAME).release.version == release.version
+
+
+def test_a_corrupt_artifact_is_found_and_the_last_good_version_serves_on(settings, tmp_path):
+    champions = serving.Champions(settings, {NAME: lambda model, folder, release: model})
+    champions.refresh()
+    good = champions.get(NAME).release.version
+    release = register(settings, tmp_path, 0.91, slope=3.0)
+    store, bucket = ObjectStore(settings), settings.bucket("mlflow")
+    model_id = client(settings).get_model_version(NAME, str(release.mlflow_version)).source
+    [key] = [
+        key for key in store.list_keys(bucket, "")
+        if key.endswith("weights.json") and model_id.rpartition("/")[2] in key
+    ]  # fmt: skip
+    store.put_bytes(bucket, key, b'{"slope": -3.0, "shift": 0.0}')
+    with pytest.raises(CorruptArtifactError, match="not those that were registered"):
+        releases.load(release, settings)
+    with pytest.raises(FatalError, match="not those that were registered"):
+        promotion.promote(NAME, release.version, BY_TEST, settings=settings)
+    # A person who goes past the registry cannot make it serve either, and the audit tells.
+    client(settings).set_registered_model_alias(NAME, "champion", str(release.mlflow_version))
+    champions.refresh()
+    assert champions.get(NAME).release.version == good
+    assert "not those that were registered" in champions.problems[NAME]
+    promotion.rollback(NAME, BY_TEST, settings)
+    assert "unknown" in {row["actor"] for row in audit.show(settings, NAME)}
+
+
+def test_without_mlflow_nothing_moves(settings):
+    away = settings.model_copy(update={"mlflow_tracking_uri": "http://127.0.0.1:9"})
+    before = audit.verify(settings).rows
+    with pytest.raises(ServiceUnavailableError, match="MLflow does not answer"):
+        promotion.rollback(NAME, BY_TEST, away)
+    client(settings)
+    assert audit.verify(settings).rows == before
+
+
+def test_the_audit_finds_what_was_changed_or_cut_off(settings):
+    heads = known_heads(settings)
+    whole = audit.verify(settings, heads)
+    assert whole.broken is None
+    assert whole.rows > 30
+    with connect(settings.database_url) as conn, pytest.raises(Exception, match="append-only"):
+        conn.execute("update ml.release_audit set actor = 'nobody' where audit_id = 3")
+    with connect(settings.database_url) as conn:
+        conn.execute("alter table ml.release_audit disable trigger append_only")
+        conn.execute("delete from ml.release_audit where audit_id = %s", (whole.rows,))
+    assert "rows after" in str(audit.verify(settings, {"m": whole.head}).broken)
+    with connect(settings.database_url) as conn:
+        conn.execute("update ml.release_audit set reason = 'harmless' where audit_id = 3")
+    assert str(audit.verify(settings).broken).startswith("row 3 (")

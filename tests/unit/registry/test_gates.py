@@ -1,0 +1,154 @@
+"""Behaviour of the gates on small models that are wrong in one way each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ml.exceptions import ConfigurationError, FatalError, MissingFeatureError
+from ml.registry.health import Figures, problems
+from ml.registry.probes import _PROBES, Cases, Probe, probe_of
+from ml.registry.releases import Release
+from ml.registry.validation import checks
+from ml.registry.validation.checks import Trial
+from ml.registry.validation.criteria import criteria_of
+from ml.settings import Settings
+
+SETTINGS = Settings(rollout_min_answers=50)
+CRITERIA = criteria_of("trend_video", SETTINGS)
+RELEASE = Release("m", "1.0.0", 1, "run", (), "", {})
+X = np.random.default_rng(2).normal(size=300)
+
+
+def inputs():
+    import pandas as pd
+
+    return pd.DataFrame({"x": X})
+
+
+class Model:
+    """Whatever `predict` is given; the signature says `x` goes in and `probability` comes out."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        schema = SimpleNamespace(input_names=lambda: ["probability"])
+        self.metadata = SimpleNamespace(
+            get_input_schema=lambda: schema, get_output_schema=lambda: schema
+        )
+
+    def predict(self, frame):
+        if "x" not in frame or frame["x"].isna().any():
+            raise MissingFeatureError("x is missing")
+        return frame[[]].assign(probability=self.answer(frame["x"]))
+
+    def get_raw_model(self):
+        return SimpleNamespace(specification=SimpleNamespace(required=("x",)))
+
+
+def curve(x):
+    return 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+
+
+def trial(answer, **cases):
+    return Trial(Probe(), Model(answer), RELEASE, Cases(inputs(), "test", **cases), CRITERIA)
+
+
+def failed(check, answer, **cases):
+    return [found.criterion for found in check(trial(answer, **cases)) if not found.passed]
+
+
+@pytest.mark.parametrize("check", [*checks.CHECKS.values()])
+def test_a_sound_model_passes(check):
+    labels = (X > 0).astype(int)
+    assert failed(check, curve, labels=labels, groups={"half": np.arange(300) % 2}) == []
+
+
+def test_scores_out_of_bounds_break_the_contract():
+    assert failed(checks.contract, lambda x: x * 10) == ["contract"]
+
+
+def test_answers_that_fail_are_counted():
+    calls = []
+
+    def flaky(x):
+        calls.append(1)
+        if len(calls) % 5 == 0:
+            raise KeyError("cache")
+        return curve(x)
+
+    assert failed(checks.performance, flaky) == ["error_rate"]
+
+
+def test_a_model_that_says_something_else_each_time_is_not_consistent():
+    random = np.random.default_rng(0)
+    assert failed(checks.consistency, lambda x: random.random(len(x))) == ["consistency"]
+
+
+def test_a_score_that_leaps_with_noise_is_not_robust():
+    assert failed(checks.robustness, lambda x: (x * 1e4).round() % 2) == ["robustness"]
+
+
+def test_a_crash_on_a_hostile_input_is_unsafe():
+    def breaks(x):
+        if len(x) == 1:
+            raise ZeroDivisionError
+        return curve(x)
+
+    assert failed(checks.safety, breaks) == ["safety"]
+
+
+def test_a_slice_that_is_surely_worse_is_named():
+    labels = (X > 0).astype(int)
+    half = np.arange(300) % 2
+    labels[half == 1] = 1 - labels[half == 1]
+    [found] = checks.fairness(trial(curve, labels=labels, groups={"half": half}))
+    assert not found.passed
+    assert found.detail.startswith("all 0.500, 1: 0.000")
+
+
+def test_a_model_without_a_probe_is_refused_and_every_registered_one_has_its_own():
+    with pytest.raises(FatalError, match="has no probe"):
+        probe_of("somebody_else")
+    assert {probe_of(name).name for name in _PROBES} == set(_PROBES)
+
+
+def test_criteria_are_the_specs_and_a_wrong_file_is_named(tmp_path):
+    assert (CRITERIA.latency_p95_ms, CRITERIA.error_rate, CRITERIA.robustness) == (1000, 0.01, 0.85)
+    path = tmp_path / "c.yaml"
+    path.write_text("defaults: {contract: 2}")
+    with pytest.raises(ConfigurationError, match="contract"):
+        criteria_of("m", Settings(release_criteria_file=path))
+
+
+def scores(seed, shift=0.0):
+    return tuple(np.random.default_rng(seed).uniform(0, 0.6, 200) + shift)
+
+
+WELL = Figures(200, 0, 20.0, 100, 0.80, scores(1))
+
+
+def test_a_healthy_canary_has_no_problem():
+    assert problems(replace(WELL, scores=scores(2)), WELL, SETTINGS) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"errors": 20}, "error rate 9.1% of 220, limit 5%"),
+        ({"latency_p95_ms": 1500.0}, "p95 1500 ms, limit 1000 ms"),
+        ({"accuracy": 0.77}, "drop 0.030, limit 0.020"),
+        ({"scores": scores(3, 0.4)}, "scores differ from the champion's"),
+    ],
+)
+def test_each_threshold_takes_a_canary_back(change, told):
+    [problem] = problems(replace(WELL, **change), WELL, SETTINGS)
+    assert told in problem
+
+
+def test_few_errors_of_few_answers_prove_nothing_and_many_are_enough_at_once():
+    young = Figures(3, 1, 20.0, 0, None)
+    assert problems(young, WELL, SETTINGS) == []
+    assert problems(replace(young, answers=0, errors=3), WELL, SETTINGS) != []
