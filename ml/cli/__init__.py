@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from ml.cli import analysts, content, data, keys, models, run, services, sources
+from ml.cli import analysts, channels, content, data, keys, models, run, services, sources
 from ml.cli.console import errors
 from ml.exceptions import YtempireError
 
@@ -27,6 +27,7 @@ services.register(app)
 data.register(app)
 sources.register(app)
 run.register(app)
+channels.register(app)
 content.register(app)
 models.register(app)
 analysts.register(app)

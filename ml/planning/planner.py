@@ -128,7 +128,7 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
         now = current_as_of(conn, settings)
         ensure_default_channels(conn)
         candidates = _rows(conn, _CANDIDATES, now=now)
-        for channel in active_channels(conn):
+        for channel in active_channels(conn, now):
             _plan_channel(conn, channel, candidates, now, settings)
         rows = conn.execute(
             "select video_id, status from content.video_schedule where as_of = %s"
@@ -154,7 +154,7 @@ def _plan_channel(
     now: datetime,
     settings: Settings,
 ) -> None:
-    wanted = min(channel.videos_per_day, settings.videos_per_plan)
+    wanted = min(channel.cadence.videos_per_day, settings.videos_per_plan)
     planned = conn.execute(
         "select count(*) from content.video_schedule where channel_id = %s and as_of = %s",
         (channel.channel_id, now),
