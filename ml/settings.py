@@ -288,6 +288,11 @@ class Settings(BaseSettings):
         validation_alias="YTEMPIRE_INGEST_SCHEDULE",
         description="cron of the ingest DAGs, such as '@hourly'; none runs them on demand",
     )
+    metrics_schedule: str | None = Field(
+        None,
+        validation_alias="YTEMPIRE_METRICS_SCHEDULE",
+        description="cron of collect_metrics, such as '*/15 * * * *'; none runs it on demand",
+    )
 
     streaming: bool = Field(
         False,

@@ -12,7 +12,18 @@ import sys
 
 import typer
 
-from ml.cli import analysts, channels, content, data, keys, models, run, services, sources
+from ml.cli import (
+    analysts,
+    channels,
+    content,
+    data,
+    keys,
+    models,
+    publishing,
+    run,
+    services,
+    sources,
+)
 from ml.cli.console import errors
 from ml.exceptions import YtempireError
 
@@ -32,6 +43,7 @@ content.register(app)
 models.register(app)
 analysts.register(app)
 keys.register(app)
+publishing.register(app)
 
 
 def main() -> None:

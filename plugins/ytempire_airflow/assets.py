@@ -42,3 +42,4 @@ TOPIC_PREDICTIONS = Asset(
 DRIFT_REPORT = Asset("drift_report", uri="x-ytempire://ml/drift_reports", group="models")
 VIDEO_SCHEDULE = Asset("video_schedule", uri="x-ytempire://content/video_schedule", group="content")
 VIDEOS = Asset("videos", uri="x-ytempire://content/videos", group="content")
+VIDEO_METRICS = Asset("video_metrics", uri="x-ytempire://content/video_metrics", group="content")

@@ -104,7 +104,7 @@ async def _receive(call: Call, request: Request) -> Response:
         body = encode(upload_item(call, upload, {"id", *_WRITABLE}, is_new=True))
         return await answer(call, lambda: body, 201)
     headers = {"Range": f"bytes=0-{upload.received - 1}"} if upload.received else {}
-    return Response(b"", 308, headers)
+    return await answer(call, lambda: b"", 308, headers)
 
 
 async def _set_thumbnail(call: Call, request: Request) -> Response:

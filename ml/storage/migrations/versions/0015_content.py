@@ -96,7 +96,7 @@ comment on table content.video_metrics is
 create table content.provenance (
     sequence bigint generated always as identity primary key,
     video_id text not null,
-    manifest jsonb not null,
+    manifest text not null,
     manifest_sha256 text not null,
     previous_hash text not null,
     chain_hash text not null unique,
