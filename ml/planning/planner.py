@@ -1,10 +1,10 @@
 """Ranks topics by what they are expected to draw at publishing time and schedules the best.
 
 For each channel: only topics of its language and niche, without a prohibited word, that it has not
-covered in the last two weeks (the topic itself, or one whose name means nearly the same); as many as
-its cadence, budget and upload quota allow. The score is the interest at publishing time, raised by
-what viewers of the language prefer. The expected cost is the same for all topics of a channel, so
-it decides how many are made and not which. Every reason is a column of `content.video_schedule`.
+covered in the last two weeks (the topic itself, or one whose name means nearly the same); as many
+as its cadence, budget and upload quota allow. The score is the interest at publishing time, raised
+by what viewers of the language prefer. The expected cost is the same for all topics of a channel,
+so it decides how many are made and not which. Every reason is a column of `content.video_schedule`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ values (%(video_id)s, %(channel_id)s, %(topic_id)s, %(topic)s, %(as_of)s, %(publ
     %(expected_cost_usd)s, %(trend_rows)s)
 on conflict do nothing
 """
-# The forecast is a prediction of its own about our video, so that an outcome can be held against it.
+# The forecast is a prediction about our video, so that its outcome can be held against it.
 _PREDICTION = """
 insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of, input_data,
     prediction)
@@ -152,7 +152,7 @@ def _plan_channel(
     if room.videos == 0:
         log.info("no room for %s: %s", channel.channel_id, room.limit)
         return
-    past = dict(
+    past: dict[str, str] = dict(
         conn.execute(
             "select topic_id, topic from content.video_schedule where channel_id = %s"
             " and as_of > %s and as_of <= %s and status <> 'cancelled'",

@@ -21,7 +21,9 @@ _WAITING = """
 select video_id, channel_id, topic_id, forecast, as_of from content.video_schedule
 where status = 'scheduled' and as_of < %s order by video_id
 """
-_ONE = "select status, channel_id, topic_id, forecast, as_of from content.video_schedule where video_id = %s"
+_ONE = """
+select status, channel_id, topic_id, forecast, as_of from content.video_schedule where video_id = %s
+"""
 
 
 def is_wanted(video_id: str, settings: Settings | None = None) -> bool:
