@@ -80,14 +80,14 @@ def test_a_film_with_its_thumbnail_and_captions(youtube, film, meter):
 def test_an_interrupted_upload_goes_on_in_its_session(youtube, film, settings, meter):
     sessions = []
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def die(address: str) -> None:
         sessions.append(address)
-        raise Killed
+        raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         send(youtube, film, keep=die)
     # What another worker had sent by the time it died.
     data = film.files["video.mp4"].read_bytes()
