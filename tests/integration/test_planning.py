@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -200,8 +201,6 @@ def finished(planned, planning, tmp_path_factory) -> str:
         text = json.dumps({"seed": 7, "licences": {"voice": "CC0"}})
         store.put_text(f"outbox/{video_id}/{name}", text)
         (folder / name).write_text(text)
-        import hashlib
-
         digest = hashlib.sha256(text.encode()).hexdigest()
         files[name] = {
             "key": f"outbox/{video_id}/{name}", "sha256": digest, "bytes": len(text),
