@@ -1,9 +1,10 @@
 """How published videos do 1 hour, 24 hours and 7 days after they came out.
 
 Views, likes and comments are what YouTube counts when it is asked, so it has to be asked in time:
-what is asked too late is kept as *missed* and not as a figure of that horizon. Retention comes from
-YouTube Analytics, which counts whole Pacific days and knows them two to three days later: it covers
-the days up to the end of the horizon, is filled in when it is there, and there is none for 1 hour.
+what is asked too late is kept as *missed* and not as a figure of that horizon. Retention (YouTube
+Analytics) and click-through (daily reports, see `ml.publishing.reach`) are of whole Pacific days
+and known two to three days later: they cover the days up to the end of the horizon, are filled in
+when they are there, and there are none for 1 hour.
 Time is YouTube's, as its answers tell it.
 """
 
@@ -20,6 +21,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from ml.publishing.reach import collect_reach
 from ml.publishing.release import RejectedUploadError, owner, reject
 from ml.publishing.youtube_client import LIST, YouTube
 from ml.settings import Settings, get_settings
@@ -91,6 +93,7 @@ class Collected:
         missed: those that nobody had asked for in time.
         gone: those of videos that YouTube knows no more.
         retention: horizons whose retention was filled in.
+        reach: horizons whose click-through was filled in.
         rejected: videos that YouTube does not let stand.
     """
 
@@ -98,6 +101,7 @@ class Collected:
     missed: int = 0
     gone: int = 0
     retention: int = 0
+    reach: int = 0
     rejected: int = 0
 
     def __add__(self, other: Collected) -> Collected:
@@ -129,6 +133,10 @@ def collect_metrics(settings: Settings | None = None) -> Collected:
                 batch = videos[start : start + PAGE_SIZE]
                 result += _counts(conn, youtube, batch, is_synthetic=settings.uses_world)
             result += _retention(conn, youtube, channel_id)
+            reached = collect_reach(conn, youtube, channel_id)
+            for video_id in set(reached):
+                _join_outcomes(conn, video_id)
+            result += Collected(reach=len(reached))
     log.info("collected %s", result)
     return result
 
@@ -222,8 +230,8 @@ def _retention(conn: psycopg.Connection, youtube: YouTube, channel_id: str) -> C
 def _join_outcomes(conn: psycopg.Connection, video_id: str) -> None:
     rows = _rows(
         conn,
-        "select horizon, views, likes, comments, average_view_percent from content.video_metrics"
-        " where video_id = %s and status = 'observed' order by due_at",
+        "select horizon, views, likes, comments, average_view_percent, click_through_rate"
+        " from content.video_metrics where video_id = %s and status = 'observed' order by due_at",
         (video_id,),
     )
     if rows:

@@ -41,7 +41,7 @@ class AccountSuspendedError(FatalError):
 
 
 class YouTube:
-    """The Data and Analytics APIs as the owner of one channel.
+    """The Data, Analytics and Reporting APIs as the owner of one channel.
 
     Attributes:
         now: the provider's clock, as its last answer told it; None before the first.
@@ -63,6 +63,11 @@ class YouTube:
     def analytics(self) -> Any:
         """The YouTube Analytics API v2."""
         return self._service("youtubeAnalytics", "v2")
+
+    @property
+    def reporting(self) -> Any:
+        """The YouTube Reporting API v1."""
+        return self._service("youtubereporting", "v1")
 
     def book(self, quota: Quota, units: int) -> None:
         """Book units before they are spent.

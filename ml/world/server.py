@@ -46,6 +46,7 @@ from ml.world.providers import (
     x_api,
     youtube_analytics_api,
     youtube_api,
+    youtube_reporting_api,
     youtube_uploads_api,
 )
 from ml.world.scale import scale_of, seed_of, sized
@@ -81,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.include_router(youtube_api.router(world))
     app.include_router(youtube_uploads_api.router(world))
+    app.include_router(youtube_reporting_api.router(world))
     app.include_router(youtube_analytics_api.router(world))
     app.include_router(google_oauth.router(world))
     app.include_router(hackernews_api.router(world))

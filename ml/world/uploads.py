@@ -96,9 +96,11 @@ class Uploads:
         self._folder = folder
         self._all: dict[str, Upload] = {}
         self._heads: dict[str, bytes] = {}
+        self.reporting_since: float | None = None  # when the job of daily reports was created
         if self._file and self._file.is_file():
-            rows = json.loads(self._file.read_text(encoding="utf-8"))
-            self._all = {row["video_id"]: Upload(**row) for row in rows}
+            kept = json.loads(self._file.read_text(encoding="utf-8"))
+            self.reporting_since = kept["reporting_since"]
+            self._all = {row["video_id"]: Upload(**row) for row in kept["uploads"]}
 
     def start(self, size: int, resource: dict[str, Any]) -> Upload:
         """Open a session."""
@@ -171,7 +173,8 @@ class Uploads:
         self._folder.mkdir(parents=True, exist_ok=True)
         partial = self._file.with_name(".uploads.json")
         rows = [asdict(each) for each in self._all.values()]
-        partial.write_text(json.dumps(rows), encoding="utf-8")
+        kept = {"reporting_since": self.reporting_since, "uploads": rows}
+        partial.write_text(json.dumps(kept), encoding="utf-8")
         partial.replace(self._file)
 
 

@@ -247,11 +247,14 @@ def test_figures_are_taken_in_time_and_become_outcomes(tube, world):
     assert (late.observed, late.missed) == (0, 3)
     world.now += timedelta(hours=98).total_seconds()
     assert collect_metrics(tube).observed == 3
-    world.now += timedelta(days=3).total_seconds()
-    assert collect_metrics(tube).retention == 3
+    world.now += timedelta(days=4).total_seconds()
+    last = collect_metrics(tube)
+    assert (last.retention, last.reach) == (3, 3)
+    assert collect_metrics(tube) == type(last)()
     with connect(tube.require("database_url")) as conn:
         figures = conn.execute(
-            "select horizon, status, views, average_view_percent from content.video_metrics"
+            "select horizon, status, views, average_view_percent, click_through_rate"
+            " from content.video_metrics"
             " where video_id = 'v-whole' order by due_at"
         ).fetchall()
         outcome = conn.execute("select actual_outcome from ml.model_predictions").fetchone()[0]
@@ -260,6 +263,9 @@ def test_figures_are_taken_in_time_and_become_outcomes(tube, world):
     ]  # fmt: skip
     assert figures[2][2] > figures[0][2] > 0
     assert 0 < figures[2][3] < 100
+    assert 0 < figures[2][4] < 0.3
+    assert figures[0][3] is figures[0][4] is None
+    assert outcome["7d"]["click_through_rate"] == figures[2][4]
     assert outcome["7d"]["views"] == figures[2][2]
     assert outcome["7d"]["average_view_percent"] == figures[2][3]
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from ml.exceptions import FatalError, ProviderError, QuotaExceededError, SourceUnavailableError
 from ml.publishing import upload
+from ml.publishing.reach import REPORT_TYPE, _download, read
 from ml.publishing.upload import Film
 from ml.publishing.youtube_client import UPLOADS, YouTube
 from ml.settings import Settings
@@ -144,6 +145,33 @@ def test_what_moderation_does_not_like_is_rejected_and_costs_the_standing(youtub
     (item,) = youtube.call(listing, 1)["items"]
     assert item["status"]["rejectionReason"] == "termsOfUse"
     assert "communityGuidelinesGoodStanding" in upload.standing(youtube)
+
+
+def test_daily_reports_tell_how_often_a_thumbnail_was_shown(live_world, settings, youtube, film):
+    found = send(youtube, film)
+    body = {"reportTypeId": REPORT_TYPE, "name": "reach"}
+    youtube.call(youtube.reporting.jobs().create(body=body))
+    (job,) = youtube.call(youtube.reporting.jobs().list())["jobs"]
+    none_yet = youtube.reporting.jobs().reports().list(jobId=job["id"])
+    assert youtube.call(none_yet) == {}
+    url = live_world(world_start=START + timedelta(days=5), world_seed=SEED)
+    later = YouTube(settings.model_copy(update={"world_url": url}), KEY, MemoryMeter(lambda: START))
+    listing = (
+        later.reporting.jobs()
+        .reports()
+        .list(jobId=job["id"], startTimeAtOrAfter="2026-01-20T08:00:00Z")
+    )
+    reports = later.call(listing)["reports"]
+    assert [report["startTime"] for report in reports] == [
+        "2026-01-22T08:00:00Z", "2026-01-21T08:00:00Z", "2026-01-20T08:00:00Z",
+    ]  # fmt: skip
+    rows = [row for report in reports for row in read(_download(later.reporting, report))]
+    assert {row["external_id"] for row in rows} == {found["id"]}
+    shown = [row["impressions"] for row in rows]
+    assert shown == sorted(shown)  # the newest report comes first, and interest fades
+    assert all(0 < row["clicks"] < row["impressions"] for row in rows)
+    with pytest.raises(ProviderError, match="not as documented"):
+        read("date,video_id\n20260120,x\n")
 
 
 def test_viewers_react_to_topic_title_and_thumbnail():

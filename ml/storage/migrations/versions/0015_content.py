@@ -93,6 +93,16 @@ create table content.video_metrics (
 comment on table content.video_metrics is
     'One row per published video and horizon after publishing. A null was not reported; missed: nobody asked in time.';
 
+create table content.video_reach_days (
+    video_id text not null,
+    day date not null,
+    impressions bigint not null,
+    clicks double precision not null,
+    primary key (video_id, day)
+);
+comment on table content.video_reach_days is
+    'One row per published video and Pacific day: how often its thumbnail was shown and clicked.';
+
 create table content.provenance (
     sequence bigint generated always as identity primary key,
     video_id text not null,
@@ -117,7 +127,7 @@ def downgrade() -> None:
     """Remove them; rows in the newer states become failed ones."""
     op.execute(
         """
-drop table content.provenance, content.video_metrics, content.credentials, content.publications;
+drop table content.provenance, content.video_reach_days, content.video_metrics, content.credentials, content.publications;
 update content.videos set verdict = 'held' where verdict in ('approved', 'unpublished');
 alter table content.videos
     drop constraint videos_verdict_check,
