@@ -14,6 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
 from ml.exceptions import FatalError, ProviderError
 from ml.publishing.youtube_client import (
     CAPTIONS,
@@ -163,7 +170,7 @@ def _send(request: Any, keep_session: Callable[[str], None]) -> dict[str, Any]:
         _open(request, keep_session)
     while True:
         try:
-            _, found = translated(lambda: request.next_chunk(num_retries=3))
+            found = _patiently(lambda: translated(request.next_chunk)[1])
         except FatalError as error:
             cause = error.__cause__
             gone = isinstance(cause, HttpError) and cause.resp.status in (404, 410)
@@ -174,6 +181,16 @@ def _send(request: Any, keep_session: Callable[[str], None]) -> dict[str, Any]:
             raise
         if found is not None:
             return dict(found)
+
+
+# The client's own retries send a chunk again from a stream that it has read to its end. Asked anew
+# after an error it first asks the session how far it is.
+_patiently = Retrying(
+    retry=retry_if_exception_type(ProviderError),
+    stop=stop_after_attempt(4),
+    wait=wait_random_exponential(multiplier=0.5, max=8),
+    reraise=True,
+)
 
 
 def _open(request: Any, keep_session: Callable[[str], None]) -> None:

@@ -52,7 +52,8 @@ def world(stack: Settings, tmp_path_factory) -> Iterator[LiveWorld]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         live.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False))
+        config = uvicorn.Config(app, log_level="critical", access_log=False, date_header=False)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:
