@@ -36,8 +36,8 @@ _COVERED_FOR = timedelta(days=14)
 _CONSIDERED = 200  # topics a channel, the most interesting first
 _SERIES_DAYS = 10
 _FACTS = 5
-# Cosine similarity of the embeddings of two names. Of the few pairs that were looked at, names of the
-# same lie between 0.71 and 0.85, other things about one game between 0.35 and 0.49.
+# Cosine similarity of the embeddings of two names. Of the few pairs that were looked at, names of
+# the same lie between 0.71 and 0.85, other things about one game between 0.35 and 0.49.
 _SAME_TOPIC = 0.7
 
 
