@@ -52,6 +52,15 @@ class AirflowClient:
         self._raise_for(response)
         return str(response.json()["dag_run_id"])
 
+    def clear(self, dag_id: str, run_id: str) -> bool:
+        """Let a run go on with the tasks that have failed; False if there is none of that id."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/clear"
+        response = self._request("POST", path, json={"dry_run": False, "only_failed": True})
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return False
+        self._raise_for(response)
+        return True
+
     def run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
         """A run, or None if there is none of that id."""
         response = self._request("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")

@@ -196,6 +196,14 @@ class Settings(BaseSettings):
     youtube_client_id: str | None = Field(None, validation_alias="YOUTUBE_CLIENT_ID")
     youtube_client_secret: SecretStr | None = Field(None, validation_alias="YOUTUBE_CLIENT_SECRET")
     youtube_refresh_token: SecretStr | None = Field(None, validation_alias="YOUTUBE_REFRESH_TOKEN")
+    credentials_key: SecretStr | None = Field(
+        None,
+        validation_alias="YTEMPIRE_CREDENTIALS_KEY",
+        description="Fernet key that encrypts the refresh tokens of channels in the database",
+    )
+    youtube_upload_chunk_mib: int = Field(
+        8, ge=1, le=512, validation_alias="YOUTUBE_UPLOAD_CHUNK_MIB"
+    )
     reddit_client_id: str | None = Field(None, validation_alias="REDDIT_CLIENT_ID")
     reddit_client_secret: SecretStr | None = Field(None, validation_alias="REDDIT_CLIENT_SECRET")
     reddit_subreddits: tuple[str, ...] = Field(
@@ -279,6 +287,11 @@ class Settings(BaseSettings):
         None,
         validation_alias="YTEMPIRE_INGEST_SCHEDULE",
         description="cron of the ingest DAGs, such as '@hourly'; none runs them on demand",
+    )
+    metrics_schedule: str | None = Field(
+        None,
+        validation_alias="YTEMPIRE_METRICS_SCHEDULE",
+        description="cron of collect_metrics, such as '*/15 * * * *'; none runs it on demand",
     )
 
     streaming: bool = Field(

@@ -16,13 +16,23 @@ async def _reports(scope: Any, receive: Any, send: Any) -> None:
     await app(scope, receive, send)
 
 
+async def _videos(scope: Any, receive: Any, send: Any) -> None:
+    """The pages of videos, imported by the first request."""
+    from ytempire_airflow.videos import app
+
+    await app(scope, receive, send)
+
+
 class YtempirePlugin(AirflowPlugin):
-    """The listener that records every DAG run, the timetables, and the page of reports."""
+    """The listener that records every DAG run, the timetables, and the pages of our own."""
 
     name = "ytempire"
     listeners = [listener]  # noqa: RUF012 - Airflow reads it from the class
     timetables = [OnRequestTimetable]  # noqa: RUF012
-    fastapi_apps = [{"app": _reports, "url_prefix": "/reports", "name": "reports"}]  # noqa: RUF012
+    fastapi_apps = [  # noqa: RUF012
+        {"app": _reports, "url_prefix": "/reports", "name": "reports"},
+        {"app": _videos, "url_prefix": "/videos", "name": "videos"},
+    ]
     external_views = [  # noqa: RUF012
         {
             "name": "Reports",
@@ -30,5 +40,12 @@ class YtempirePlugin(AirflowPlugin):
             "destination": "nav",
             "category": "browse",
             "url_route": "reports",
-        }
+        },
+        {
+            "name": "Videos",
+            "href": "/videos/",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "videos",
+        },
     ]

@@ -1,8 +1,11 @@
 """One video.
 
-Produces one scheduled video: script, voice, thumbnail, video, quality gate, publish. The stages
-are those of `ml.generation.pipeline`; a finished stage is not redone, so clearing any task goes on
-where it stopped. Started by `plan_videos` with the id of the video; the id is also the run id.
+Produces one scheduled video: script, voice, thumbnail, video, quality gate, publish, release. A
+video that is not wanted any more (cancelled, its channel closed) is skipped before it costs
+anything. The stages are those of `ml.generation.pipeline`; a finished stage is not redone, so
+clearing any task goes on where it stopped; `release` brings it to where its channel publishes and
+closes its provenance. One that fails is a dead letter: `ytempire replay video ID`. Started by
+`plan_videos` with the id of the video; the id is also the run id.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from ml.generation.pipeline import STAGES
 
 
 def mark_failed(context: Any) -> None:
-    """Keep the schedule honest when a stage has used up its retries."""
-    from ml.generation.records import record_failure
+    """Keep the schedule honest, and the video, when a task has used up its retries."""
+    from ml.generation.failures import record_failure
 
-    record_failure(context["params"]["video_id"])
+    error = context.get("exception")
+    reason = f"{type(error).__name__}: {error}" if error is not None else "the worker was lost"
+    record_failure(context["params"]["video_id"], context["ti"].task_id, reason)
 
 
 @dag(
@@ -34,13 +39,8 @@ def mark_failed(context: Any) -> None:
 )
 def generate_video():
     def stage_task(name: str, timeout_s: float, retries: int) -> Any:
-        last = name == STAGES[-1].name
-        first = name == STAGES[0].name
-
         @task(
             task_id=name,
-            inlets=[VIDEO_SCHEDULE] if first else [],
-            outlets=[VIDEOS] if last else [],
             execution_timeout=timedelta(seconds=timeout_s),
             retries=retries,
             **GPU_ARGS,
@@ -52,7 +52,23 @@ def generate_video():
 
         return run()
 
-    chain(*(stage_task(stage.name, stage.timeout_s, stage.retries) for stage in STAGES))
+    @task.short_circuit(inlets=[VIDEO_SCHEDULE])
+    def admit(params: dict[str, Any] | None = None) -> bool:
+        from ml.planning.upkeep import is_wanted
+
+        return is_wanted((params or {})["video_id"])
+
+    @task(outlets=[VIDEOS], execution_timeout=timedelta(hours=1))
+    def release(params: dict[str, Any] | None = None) -> dict[str, Any]:
+        from ml.publishing.provenance import record_provenance
+        from ml.publishing.release import release
+
+        released = release((params or {})["video_id"])
+        record_provenance(released.video_id)
+        return vars(released)
+
+    stages = (stage_task(stage.name, stage.timeout_s, stage.retries) for stage in STAGES)
+    chain(admit(), *stages, release())
 
 
 generate_video()

@@ -14,10 +14,12 @@ import typer
 
 from ml.cli import (
     analysts,
+    channels,
     content,
     data,
     keys,
     models,
+    publishing,
     releases,
     run,
     services,
@@ -38,12 +40,14 @@ services.register(app)
 data.register(app)
 sources.register(app)
 run.register(app)
+channels.register(app)
 content.register(app)
 models.register(app)
 releases.register(app)
 analysts.register(app)
 keys.register(app)
 watching.register(app)
+publishing.register(app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`sources`, `sources check`, `replay`: trend sources and what came from them."""
+"""`sources`, `sources check`, `replay`: trend sources, what came from them, and what failed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def register(app: typer.Typer) -> None:
     sources.callback(invoke_without_command=True)(list_all)
     sources.command("check")(check)
     app.add_typer(sources, name="sources")
-    replay = typer.Typer(help="Load again what bronze holds.", no_args_is_help=True)
+    replay = typer.Typer(help="Do again what failed or was lost.", no_args_is_help=True)
     replay.command("bronze")(replay_bronze)
     replay.command("missing")(replay_missing)
     replay.command("dead-letters")(replay_dead_letters)
+    replay.command("video")(replay_video)
     app.add_typer(replay, name="replay")
 
 
@@ -158,6 +159,57 @@ def replay_dead_letters(source: SourceOption, as_json: JsonFlag = False) -> None
         task = bar.add_task(f"{source}: pages", total=None)
         result = run(found, lambda done, total: bar.update(task, completed=done, total=total))
     _report(result, as_json)
+
+
+def replay_video(
+    video_id: Annotated[str, typer.Argument(help="Id of a failed video, as in ops.dead_letters.")],
+    local: Annotated[
+        bool, typer.Option("--local", help="In this process instead of through Airflow.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a failed video again; stages that were finished are not redone.
+
+    Example: ytempire replay video v-0123456789abcdef
+    """
+    from ml.generation.failures import take_back
+
+    letter = take_back(video_id)
+    status = _replay_here(video_id) if local else _replay_in_airflow(video_id)
+    if as_json:
+        print_json({**vars(letter), "status": status})
+    else:
+        output.print(
+            f"{video_id}: {status}; it had stopped at {letter.stage or 'no stage'}",
+            highlight=False, markup=False,
+        )  # fmt: skip
+
+
+def _replay_here(video_id: str) -> str:
+    from ml.generation.failures import record_failure
+    from ml.generation.pipeline import STAGES
+    from ml.generation.records import run_scheduled_stage
+    from ml.publishing.release import release
+
+    stage = ""
+    try:
+        for each in STAGES:
+            stage = each.name
+            run_scheduled_stage(video_id, stage)
+        stage = "release"
+        return release(video_id).status
+    except Exception as error:
+        record_failure(video_id, stage, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _replay_in_airflow(video_id: str) -> str:
+    from ml.airflow_client import AirflowClient
+
+    airflow = AirflowClient()
+    if not airflow.clear("generate_video", video_id):
+        airflow.trigger("generate_video", {"video_id": video_id}, run_id=video_id)
+    return "submitted to Airflow"
 
 
 def _bar(as_json: bool) -> Progress:

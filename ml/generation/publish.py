@@ -26,7 +26,9 @@ _FILES = {
     "script.json": "voice",
     "gate.json": "gate",
 }
-_FOLDERS = {"pass": "outbox", "held": "held", "rejected": "rejected"}
+_FOLDERS = {
+    "pass": "outbox", "held": "held", "rejected": "rejected", "unpublished": "unpublished",
+}  # fmt: skip
 LICENCES = {
     "SmolLM2-135M-Instruct": "Apache-2.0",
     "all-MiniLM-L6-v2": "Apache-2.0",

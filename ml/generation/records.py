@@ -21,7 +21,9 @@ from ml.storage.postgres import connect
 
 log = logging.getLogger(__name__)
 
+# What passed is out where the outbox is where it goes; elsewhere the upload is still to come.
 _STATUS = {"pass": "published", "held": "held", "rejected": "rejected"}
+_PUBLISHER = "select config ->> 'publisher' from content.channels where channel_id = %s"
 
 
 def content_store(settings: Settings | None = None) -> S3Store:
@@ -88,17 +90,6 @@ def mark(conn: psycopg.Connection, video_id: str, status: str) -> None:
     )
 
 
-def record_failure(video_id: str, *, settings: Settings | None = None) -> None:
-    """Mark a scheduled video as failed, unless it is finished."""
-    settings = settings or get_settings()
-    with connect(settings.require("database_url")) as conn:
-        conn.execute(
-            "update content.video_schedule set status = 'failed' where video_id = %s"
-            " and status in ('scheduled', 'generating')",
-            (video_id,),
-        )
-
-
 def record_stage(conn: psycopg.Connection, brief: VideoBrief, result: StageResult) -> None:
     """Write a stage's result and what it cost."""
     conn.execute(
@@ -163,6 +154,9 @@ def record_video(
     """Write the finished video and close its schedule row."""
     document: dict[str, Any] = json.loads(store.get_text(result.outputs["manifest.json"]["key"]))
     status = _STATUS[document["verdict"]]
+    publisher = conn.execute(_PUBLISHER, (brief.channel.channel_id,)).fetchone()
+    if status == "published" and publisher is not None and publisher[0] == "youtube":
+        status = "approved"
     stages = conn.execute(
         "select coalesce(sum(cost_usd), 0),"
         " max((metrics ->> 'duration_s')::float8) filter (where stage = 'video')"
@@ -183,7 +177,10 @@ def record_video(
         " duration_s, files, local_path, cost_usd) values (%s, %s,"
         " coalesce((select topic_id from content.video_schedule where video_id = %s), %s),"
         " %s, %s, %s, %s, %s, %s, %s, %s)"
-        " on conflict (video_id) do update set title = excluded.title, verdict = excluded.verdict,"
+        " on conflict (video_id) do update set title = excluded.title,"
+        # A task that runs again does not undo what happened to the video since.
+        " verdict = case when videos.files = excluded.files and excluded.verdict = 'approved'"
+        " then videos.verdict else excluded.verdict end,"
         " scores = excluded.scores, duration_s = excluded.duration_s, files = excluded.files,"
         " local_path = excluded.local_path, cost_usd = excluded.cost_usd, finished_at = now()",
         (
@@ -192,4 +189,5 @@ def record_video(
             Jsonb(document["scores"]), duration, Jsonb(files), result.metrics["folder"], cost,
         ),
     )  # fmt: skip
-    mark(conn, brief.video_id, status)
+    if status != "approved":
+        mark(conn, brief.video_id, status)

@@ -1,8 +1,10 @@
-"""Ranks topics by the views they are expected to gain and schedules videos on the best.
+"""Ranks topics by what they are expected to draw at publishing time and schedules the best.
 
-The forecast of a topic is the sum, over its videos on the charts in the days before `as_of`, of the
-video's daily gain of views times the probability that it keeps rising for 48 h (model
-`trend_video`). It is a ranking score in views a day, not a promise of views for our video.
+For each channel: only topics of its language and niche, without a prohibited word, that it has not
+covered in the last two weeks (the topic itself, or one whose name means nearly the same); as many
+as its cadence, budget and upload quota allow. The score is the interest at publishing time, raised
+by what viewers of the language prefer. The expected cost is the same for all topics of a channel,
+so it decides how many are made and not which. Every reason is a column of `content.video_schedule`.
 """
 
 from __future__ import annotations
@@ -15,23 +17,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from ml.clock import as_of as current_as_of
 from ml.exceptions import FatalError
 from ml.generation.brief import SeriesPoint, VideoBrief
 from ml.generation.facts import video_fact
+from ml.planning.allowance import Allowance, allowance
 from ml.planning.channels import ChannelConfig, active_channels, ensure_default_channels
+from ml.planning.forecast import candidates, interest_at, lead_time, preferences, query
+from ml.planning.likeness import Likeness, likeness
+from ml.planning.upkeep import cancel_unwanted
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import connect
 
 log = logging.getLogger(__name__)
 
-# A video is out about this long after it was planned: queue and render.
-_LEAD_TIME = timedelta(hours=3)
 _COVERED_FOR = timedelta(days=14)
+_CONSIDERED = 200  # topics a channel, the most interesting first
 _SERIES_DAYS = 10
 _FACTS = 5
+# Cosine similarity of the embeddings of two names. Of the few pairs that were looked at, names of
+# the same lie between 0.71 and 0.85, other things about one game between 0.35 and 0.49.
+_SAME_TOPIC = 0.7
 
 
 @dataclass(frozen=True)
@@ -41,49 +48,18 @@ class Plan:
     Attributes:
         video_ids: every video scheduled as of that moment.
         to_generate: those of them that are not finished yet.
+        cancelled: waiting videos of earlier plans that are not wanted any more.
     """
 
     as_of: datetime
     video_ids: list[str]
     to_generate: list[str]
+    cancelled: list[str]
 
-
-_CANDIDATES = """
-with latest as (
-    select distinct on (d.video_id) d.*
-    from marts.fct_video_daily as d
-    where d.event_at > %(now)s - interval '3 days' and d.event_at <= %(now)s
-        and d.topic_id is not null
-    order by d.video_id, d.event_at desc
-),
-scored as (
-    select distinct on (p.entity_id)
-        p.entity_id as video_id, (p.prediction ->> 'probability')::float as probability,
-        m.model_name, m.version
-    from ml.model_predictions as p
-    inner join ml.ml_models as m on m.id = p.model_id
-    where p.prediction_type = 'trend_video' and p.as_of <= %(now)s
-        and p.as_of > %(now)s - interval '3 days'
-    order by p.entity_id, p.as_of desc
-)
-select t.topic_id, t.label, t.language, t.is_synthetic,
-    count(*) as videos,
-    sum(greatest(coalesce(l.views_gained_per_day, 0), 0) * s.probability) as forecast,
-    avg(s.probability) as mean_probability,
-    sum(l.views) as views,
-    max(s.model_name) as model_name, max(s.version) as model_version
-from latest as l
-inner join scored as s using (video_id)
-inner join marts.dim_topic as t using (topic_id)
-group by t.topic_id, t.label, t.language, t.is_synthetic
-having sum(greatest(coalesce(l.views_gained_per_day, 0), 0) * s.probability) > 0
-order by forecast desc, t.topic_id
-limit 500
-"""
 
 _ITEMS = """
 select distinct on (d.video_id) d.video_id, d.title, d.channel_title, d.source, d.views,
-    d.views_gained, d.regions_listed
+    d.views_gained, d.regions_listed, d.event_at
 from marts.fct_video_daily as d
 where d.topic_id = %(topic_id)s and d.event_at <= %(now)s
     and d.event_at > %(now)s - interval '14 days'
@@ -110,9 +86,24 @@ group by 1 order by 1
 
 _INSERT = """
 insert into content.video_schedule (video_id, channel_id, topic_id, topic, as_of, publish_at,
-    forecast, score, model_name, model_version, reasons, brief)
+    forecast, score, model_name, model_version, reasons, brief, rank, mean_probability,
+    videos_on_charts, views_on_charts, interest_at_publish, daily_growth, audience_score,
+    niche_similarity, similarity_to_past, expected_cost_usd, trend_rows)
 values (%(video_id)s, %(channel_id)s, %(topic_id)s, %(topic)s, %(as_of)s, %(publish_at)s,
-    %(forecast)s, %(score)s, %(model_name)s, %(model_version)s, %(reasons)s, %(brief)s)
+    %(forecast)s, %(score)s, %(model_name)s, %(model_version)s, %(reasons)s, %(brief)s, %(rank)s,
+    %(mean_probability)s, %(videos_on_charts)s, %(views_on_charts)s, %(interest_at_publish)s,
+    %(daily_growth)s, %(audience_score)s, %(niche_similarity)s, %(similarity_to_past)s,
+    %(expected_cost_usd)s, %(trend_rows)s)
+on conflict do nothing
+"""
+# The forecast is a prediction about our video, so that its outcome can be held against it.
+_PREDICTION = """
+insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of, input_data,
+    prediction)
+select id, 'video_forecast', %(video_id)s, %(as_of)s,
+    jsonb_build_object('topic_id', %(topic_id)s::text, 'publish_at', %(publish_at)s::timestamptz),
+    jsonb_build_object('interest_at_publish', %(interest_at_publish)s::float8)
+from ml.ml_models where model_name = %(model_name)s and version = %(model_version)s
 on conflict do nothing
 """
 
@@ -127,49 +118,88 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
     with connect(settings.require("database_url")) as conn:
         now = current_as_of(conn, settings)
         ensure_default_channels(conn)
-        candidates = _rows(conn, _CANDIDATES, now=now)
-        for channel in active_channels(conn):
-            _plan_channel(conn, channel, candidates, now, settings)
+        found = candidates(conn, now)
+        forecasts = {row["topic_id"]: row["forecast"] for row in found}
+        cancelled = cancel_unwanted(conn, now, forecasts)
+        for channel in active_channels(conn, now):
+            _plan_channel(conn, channel, found, now, settings)
         rows = conn.execute(
             "select video_id, status from content.video_schedule where as_of = %s"
-            " order by score desc, video_id",
+            " and status <> 'cancelled' order by score desc, video_id",
             (now,),
         ).fetchall()
     if not rows:
         raise FatalError(
-            f"no topic to plan as of {now:%Y-%m-%d %H:%M}: {len(candidates)} topics have a "
-            "forecast, none is in the language of a channel, allowed and not covered yet"
+            f"no topic to plan as of {now:%Y-%m-%d %H:%M}: {len(found)} topics have a forecast;"
+            " none is in the language and niche of a channel that may plan now, allowed and not"
+            " covered yet, or cadence, budget and quota leave no room"
         )
     return Plan(
         as_of=now,
         video_ids=[row[0] for row in rows],
         to_generate=[row[0] for row in rows if row[1] in ("scheduled", "generating", "failed")],
+        cancelled=cancelled,
     )
 
 
 def _plan_channel(
     conn: psycopg.Connection,
     channel: ChannelConfig,
-    candidates: list[dict[str, Any]],
+    found: list[dict[str, Any]],
     now: datetime,
     settings: Settings,
 ) -> None:
-    wanted = min(channel.videos_per_day, settings.videos_per_plan)
-    planned = conn.execute(
-        "select count(*) from content.video_schedule where channel_id = %s and as_of = %s",
-        (channel.channel_id, now),
-    ).fetchone()
-    covered = {
-        row[0]
-        for row in conn.execute(
-            "select topic_id from content.video_schedule where channel_id = %s and as_of > %s"
-            " and as_of <= %s",
+    room = allowance(conn, channel, now, lead_time(conn), settings)
+    if room.videos == 0:
+        log.info("no room for %s: %s", channel.channel_id, room.limit)
+        return
+    past: dict[str, str] = dict(
+        conn.execute(
+            "select topic_id, topic from content.video_schedule where channel_id = %s"
+            " and as_of > %s and as_of <= %s and status <> 'cancelled'",
             (channel.channel_id, now - _COVERED_FOR, now),
-        )
-    }
-    fitting = [row for row in candidates if _fits(row, channel) and row["topic_id"] not in covered]
-    for rank, row in enumerate(fitting[: wanted - (planned[0] if planned else 0)], start=1):
-        _schedule(conn, channel, row, rank, now, settings)
+        ).fetchall()
+    )
+    fitting = [row for row in found if _fits(row, channel) and row["topic_id"] not in past]
+    ranked = _ranked(conn, channel, fitting, now, room)[:_CONSIDERED]
+    alike = likeness(channel.niche, [row["label"] for row in ranked], list(past.values()))
+    chosen = choose(ranked, alike, channel.niche_similarity, room.videos)
+    for rank, row in enumerate(chosen, start=1):
+        _schedule(conn, channel, row | {"rank": rank}, room, now, settings)
+
+
+def _ranked(
+    conn: psycopg.Connection,
+    channel: ChannelConfig,
+    rows: list[dict[str, Any]],
+    now: datetime,
+    room: Allowance,
+) -> list[dict[str, Any]]:
+    """The topics with their interest, preference and score, the best first."""
+    liked = preferences(conn, now, channel.language)
+    ranked = []
+    for row in rows:
+        interest = interest_at(row["forecast"], row["daily_growth"], room.first_at - now)
+        audience = None if liked is None else liked.get(row["topic_id"], 0.0)
+        score = interest * (1.0 + (audience or 0.0))
+        ranked.append(row | {"interest": interest, "audience": audience, "score": score})
+    return sorted(ranked, key=lambda row: (-row["score"], row["topic_id"]))
+
+
+def choose(
+    ranked: list[dict[str, Any]], alike: Likeness, least_niche: float, count: int
+) -> list[dict[str, Any]]:
+    """The best topics that are in the niche and say something new, each other included."""
+    chosen: list[dict[str, Any]] = []
+    for index, row in enumerate(ranked):
+        if len(chosen) == count:
+            break
+        niche = alike.to_niche(index)
+        past = alike.to_past(index, [each["index"] for each in chosen])
+        if (niche is not None and niche < least_niche) or (past or 0.0) >= _SAME_TOPIC:
+            continue
+        chosen.append(row | {"index": index, "niche": niche, "past": past})
+    return chosen
 
 
 def _fits(row: dict[str, Any], channel: ChannelConfig) -> bool:
@@ -183,13 +213,15 @@ def _schedule(
     conn: psycopg.Connection,
     channel: ChannelConfig,
     row: dict[str, Any],
-    rank: int,
+    room: Allowance,
     now: datetime,
     settings: Settings,
 ) -> None:
     key = f"{channel.channel_id}|{row['topic_id']}|{now.isoformat()}"
     video_id = "v-" + hashlib.sha256(key.encode()).hexdigest()[:16]
     items = _top_items(conn, row["topic_id"], now)
+    seen = [{"source": i["source"], "video_id": i["video_id"], "event_at": i.pop("event_at")}
+            for i in items]  # fmt: skip
     brief = VideoBrief(
         video_id=video_id,
         channel=channel.brief(),
@@ -206,35 +238,47 @@ def _schedule(
         synthetic=row["is_synthetic"],
         as_of=now,
     )
+    values = {
+        "video_id": video_id,
+        "channel_id": channel.channel_id,
+        "topic_id": row["topic_id"],
+        "topic": row["label"],
+        "as_of": now,
+        "publish_at": room.publish_at(row["rank"] - 1),
+        "forecast": row["forecast"],
+        "score": row["score"],
+        "model_name": row["model_name"],
+        "model_version": row["model_version"],
+        "rank": row["rank"],
+        "mean_probability": round(row["mean_probability"], 4),
+        "videos_on_charts": row["videos"],
+        "views_on_charts": int(row["views"]),
+        "interest_at_publish": row["interest"],
+        "daily_growth": row["daily_growth"],
+        "audience_score": row["audience"],
+        "niche_similarity": row["niche"],
+        "similarity_to_past": row["past"],
+        "expected_cost_usd": room.cost_usd,
+        "trend_rows": json.dumps(seen, default=str),
+        "brief": brief.model_dump_json(),
+    }
     reasons = {
-        "rank": rank,
+        "rank": row["rank"],
         "videos_on_charts": row["videos"],
         "views": int(row["views"]),
-        "mean_probability_of_rising": round(row["mean_probability"], 4),
+        "mean_probability_of_rising": values["mean_probability"],
         "forecast_views_per_day": round(row["forecast"], 1),
+        "interest_at_publish": round(row["interest"], 1),
+        "audience_score": row["audience"],
+        "room_limited_by": room.limit,
     }
-    conn.execute(
-        _INSERT,
-        {
-            "video_id": video_id,
-            "channel_id": channel.channel_id,
-            "topic_id": row["topic_id"],
-            "topic": row["label"],
-            "as_of": now,
-            "publish_at": now + _LEAD_TIME,
-            "forecast": row["forecast"],
-            "score": row["forecast"],
-            "model_name": row["model_name"],
-            "model_version": row["model_version"],
-            "reasons": json.dumps(reasons),
-            "brief": brief.model_dump_json(),
-        },
-    )
+    conn.execute(_INSERT, values | {"reasons": json.dumps(reasons)})
+    conn.execute(_PREDICTION, values)
     log.info("scheduled %s on %s for %s", video_id, row["label"], channel.channel_id)
 
 
 def _top_items(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[dict[str, Any]]:
-    rows = _rows(conn, _ITEMS, topic_id=topic_id, now=now)
+    rows = query(conn, _ITEMS, topic_id=topic_id, now=now)
     rows.sort(key=lambda row: (-row["views"], row["video_id"]))
     return rows[:_FACTS]
 
@@ -243,15 +287,10 @@ def _keywords(
     conn: psycopg.Connection, items: list[dict[str, Any]], now: datetime
 ) -> tuple[str, ...]:
     video_ids = [item["video_id"] for item in items]
-    return tuple(row["tag"] for row in _rows(conn, _TAGS, video_ids=video_ids, now=now))
+    return tuple(row["tag"] for row in query(conn, _TAGS, video_ids=video_ids, now=now))
 
 
 def _series(conn: psycopg.Connection, topic_id: str, now: datetime) -> tuple[SeriesPoint, ...]:
-    rows = _rows(conn, _SERIES, topic_id=topic_id, now=now, days=_SERIES_DAYS)
+    rows = query(conn, _SERIES, topic_id=topic_id, now=now, days=_SERIES_DAYS)
     points = tuple(SeriesPoint(at=row["at"], value=row["value"]) for row in rows)
     return points if len(points) > 1 else ()
-
-
-def _rows(conn: psycopg.Connection, query: str, **values: Any) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query.encode(), values).fetchall()

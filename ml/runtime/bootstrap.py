@@ -58,6 +58,7 @@ def embedded_settings(state: State) -> dict[str, Any]:
         "mlflow_username": "admin",
         "mlflow_password": secrets["mlflow_admin"],
         "api_key": secrets["api_key"],
+        "credentials_key": secrets["credentials_fernet"],
         "airflow_url": f"http://127.0.0.1:{ports['airflow']}",
         "airflow_username": "admin",
         "airflow_password": secrets["airflow_admin"],

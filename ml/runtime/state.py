@@ -168,6 +168,9 @@ class State:
             known["airflow_jwt"] = secrets.token_hex(48)
             known["airflow_fernet"] = Fernet.generate_key().decode()
             missing.append("airflow_jwt")
+        if "credentials_fernet" not in known:
+            known["credentials_fernet"] = Fernet.generate_key().decode()
+            missing.append("credentials_fernet")
         if missing:
             self.write("secrets.json", known)
 

@@ -15,6 +15,7 @@ from botocore.config import Config
 from ml.exceptions import ServiceUnavailableError
 from ml.settings import Bucket, Settings, get_settings
 
+_PIECE = 256 * 1024
 BUCKETS: tuple[Bucket, ...] = ("bronze", "mlflow", "content", "reports")
 
 
@@ -69,6 +70,16 @@ class ObjectStore:
         except botocore.exceptions.BotoCoreError as error:
             raise ServiceUnavailableError(f"object storage: {error}") from error
         return body
+
+    def read_range(self, bucket: str, key: str, first: int, last: int) -> Iterator[bytes]:
+        """Bytes of one object from the first to the last, both included, in pieces.
+
+        Raises:
+            FileNotFoundError: if there is none under that key.
+        """
+        found = self._call("get_object", Bucket=bucket, Key=key, Range=f"bytes={first}-{last}")
+        pieces: Iterator[bytes] = found["Body"].iter_chunks(_PIECE)
+        return pieces
 
     def put_file(self, bucket: str, key: str, path: Path) -> None:
         """Upload a file, in parts when it is large."""

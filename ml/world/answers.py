@@ -19,13 +19,14 @@ from ml.world import reshape
 from ml.world.clock import NOW_HEADER, WorldClock, moment
 from ml.world.faults import FAULTS_HEADER, Fault, FaultPlan, Kind, Strikes
 from ml.world.ledger import Ledger
+from ml.world.uploads import Uploads
 
 _SECRETS = ("key", "api_key", "access_token")
 
 
 @dataclass
 class World:
-    """The running world: its seed, clock, key, faults, quota spent so far and what it has sent."""
+    """The running world: its seed, clock, key, faults, quota spent, what it has sent and got."""
 
     seed: int
     clock: WorldClock
@@ -33,6 +34,7 @@ class World:
     plan: FaultPlan
     daily_quota: int
     spent: dict[tuple[str, int], int]  # by pool and day
+    uploads: Uploads
     ledger: Ledger = field(default_factory=Ledger)
 
 
@@ -48,6 +50,7 @@ class Call:
         etag: that the client has already.
         asked: the asked moment, in minutes since the world's start.
         route: host and path, with the names of parameters in the place of their values.
+        is_owner: whether the own channel's owner asks.
     """
 
     world: World
@@ -57,6 +60,7 @@ class Call:
     etag: str | None
     asked: int = 0
     route: str = ""
+    is_owner: bool = False
 
     @property
     def hours(self) -> float:

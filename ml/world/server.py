@@ -46,8 +46,11 @@ from ml.world.providers import (
     x_api,
     youtube_analytics_api,
     youtube_api,
+    youtube_reporting_api,
+    youtube_uploads_api,
 )
 from ml.world.scale import scale_of, seed_of, sized
+from ml.world.uploads import Uploads
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -68,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         plan=FaultPlan(settings.world_seed, parse_plan(settings.world_faults)),
         daily_quota=settings.world_daily_quota,
         spent={},
+        uploads=Uploads(settings.world_seed, settings.state_dir / "data" / "world"),
     )
     app = FastAPI(
         title="ytempire world",
@@ -77,6 +81,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         dependencies=[Depends(keep_posted)],
     )
     app.include_router(youtube_api.router(world))
+    app.include_router(youtube_uploads_api.router(world))
+    app.include_router(youtube_reporting_api.router(world))
     app.include_router(youtube_analytics_api.router(world))
     app.include_router(google_oauth.router(world))
     app.include_router(hackernews_api.router(world))

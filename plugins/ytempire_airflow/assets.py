@@ -50,3 +50,4 @@ RETRAIN_TREND_VIDEO = Asset(
 )
 VIDEO_SCHEDULE = Asset("video_schedule", uri="x-ytempire://content/video_schedule", group="content")
 VIDEOS = Asset("videos", uri="x-ytempire://content/videos", group="content")
+VIDEO_METRICS = Asset("video_metrics", uri="x-ytempire://content/video_metrics", group="content")

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -30,6 +31,7 @@ class LiveWorld:
 
     url: str
     now: float
+    app: Any = None
 
     def item(self, story: str) -> dict:
         return httpx.get(f"{self.url}/{API}/item/{story}.json", trust_env=False).json()
@@ -40,15 +42,18 @@ class LiveWorld:
 
 
 @pytest.fixture(scope="module")
-def world(stack: Settings) -> Iterator[LiveWorld]:
+def world(stack: Settings, tmp_path_factory) -> Iterator[LiveWorld]:
     """Half an hour behind the machine, so that nothing it sends lies in the future."""
     live = LiveWorld("", time.time() - 1800)
-    app = create_app(stack.model_copy(update={"world_faults": ""}))
+    own = {"world_faults": "", "state_dir": tmp_path_factory.mktemp("world")}
+    app = create_app(stack.model_copy(update=own))
     app.state.world.clock = WorldClock(wall=lambda: live.now)
+    live.app = app
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         live.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False))
+        config = uvicorn.Config(app, log_level="critical", access_log=False, date_header=False)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:

@@ -19,10 +19,11 @@ from ml.generation import pipeline
 from ml.generation.artifacts import ArtifactStore, LocalStore, sha256_of
 from ml.generation.brief import ChannelBrief, Fact, SeriesPoint, VideoBrief
 from ml.generation.captions import Timeline, captions, from_srt
+from ml.generation.failures import record_failure
 from ml.generation.gate_technical import speech_onsets, sync_error_ms
 from ml.generation.media import intervals, loudness, probe
 from ml.generation.publish import fetch
-from ml.generation.records import content_store, record_failure, run_scheduled_stage
+from ml.generation.records import content_store, run_scheduled_stage
 from ml.generation.stage import StageResult
 from ml.settings import Settings
 from ml.storage.postgres import connect

@@ -187,6 +187,10 @@ def seed_content(conn: psycopg.Connection) -> None:
          "files": {}, "finished_at": WALL + timedelta(hours=2)}
         for video_id, verdict, score in (("v-out", "published", 0.9), ("v-held", "held", 0.7))
     ])  # fmt: skip
+    insert(conn, "content.publications", [
+        {"video_id": "v-out", "destination": "youtube", "status": "published",
+         "external_id": "yt-out"},
+    ])  # fmt: skip
     insert(conn, "ops.cost_ledger", [
         {"cost_id": f"c{n}", "video_id": video_id, "stage": stage, "provider": provider,
          "unit": unit, "quantity": quantity, "cost_usd": cost, "created_at": WALL}
@@ -199,7 +203,7 @@ def seed_content(conn: psycopg.Connection) -> None:
         ])
     ])  # fmt: skip
     insert(conn, "raw.records", [
-        {"source": "youtube_analytics", "kind": "video_day", "record_id": "v-out",
+        {"source": "youtube_analytics", "kind": "video_day", "record_id": "yt-out",
          "event_at": at, "available_at": at, "bronze_key": "k",
          "payload": {"day": at.date().isoformat(), "views": 1500, "minutes_watched": 60}}
         for at in (datetime(2026, 3, 6, 8, tzinfo=UTC), datetime(2026, 3, 7, 8, tzinfo=UTC))

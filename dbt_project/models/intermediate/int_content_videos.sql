@@ -37,16 +37,52 @@ costs as (
 
 ),
 
-performance as (
+publications as (
+
+    -- Reports know a video by the id that it has there.
+    select
+        video_id,
+        external_id
+    from {{ ref('stg_content__publications') }}
+    where destination = 'youtube' and external_id is not null
+
+),
+
+reported as (
+
+    select
+        publications.video_id,
+        count(*) as days,
+        sum(video_days.views)::bigint as views,
+        sum(video_days.minutes_watched)::bigint as minutes_watched
+    from {{ ref('stg_youtube_analytics__video_days') }} as video_days
+    inner join publications on video_days.video_id = publications.external_id
+    where video_days.event_at <= {{ as_of() }} and video_days.available_at <= {{ as_of() }}
+    group by publications.video_id
+
+),
+
+counted as (
 
     select
         video_id,
-        count(*) as days,
-        sum(views)::bigint as views,
-        sum(minutes_watched)::bigint as minutes_watched
-    from {{ ref('stg_youtube_analytics__video_days') }}
-    where event_at <= {{ as_of() }} and available_at <= {{ as_of() }}
+        max(views) as views
+    from {{ ref('stg_content__video_metrics') }}
+    where status = 'observed' and observed_at <= {{ as_of() }}
     group by video_id
+
+),
+
+performance as (
+
+    -- Reports come days later than counts, and counts end after a week.
+    select
+        reported.days,
+        reported.minutes_watched,
+        coalesce(reported.video_id, counted.video_id) as video_id,
+        greatest(reported.views, counted.views) as views
+    from reported
+    full outer join counted on reported.video_id = counted.video_id
 
 ),
 

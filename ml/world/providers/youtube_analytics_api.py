@@ -199,7 +199,35 @@ def _grouped(call: Call, query: Query) -> dict[Key, Totals]:
             names = {"day": day.isoformat(), "video": video}
             group = groups.setdefault(tuple(names[name] for name in query.dimensions), {})
             _add(group, watched, row)
+        for video, counts, length in _uploaded(call, day):
+            if query.videos is not None and video not in query.videos:
+                continue
+            names = {"day": day.isoformat(), "video": video}
+            group = groups.setdefault(tuple(names[name] for name in query.dimensions), {})
+            for name in COUNTS:
+                group[name] = group.get(name, 0) + counts[name]
+            group[_LENGTH] = group.get(_LENGTH, 0.0) + length
     return groups
+
+
+def _uploaded(call: Call, day: date) -> Iterator[tuple[str, dict[str, int], float]]:
+    """What the uploaded videos did on a day: id, counts, and the length of all plays in minutes."""
+    start, end = hours_of(day), hours_of(day + timedelta(days=1))
+    for upload in call.world.uploads.complete():
+        found = call.world.uploads.reception(upload)
+        if found is None or found.published >= end:
+            continue
+        before, after = found.at(start), found.at(end)
+        counts = {name: after[name] - before[name] for name in before}
+        if counts["views"]:
+            length = counts["views"] * upload.length_s / 60.0
+            counts |= {
+                "engagedViews": int(counts["views"] * p.ENGAGED_SHARE),
+                "shares": int(counts["views"] * p.SHARE_RATE),
+                "estimatedMinutesWatched": int(length * found.watched_share),
+                "subscribersLost": int(counts["views"] * p.UNSUBSCRIBE_RATE),
+            }
+            yield upload.video_id, counts, length
 
 
 def _available(call: Call, query: Query) -> Iterator[date]:

@@ -5,13 +5,13 @@ Served below both of its addresses, `www.googleapis.com/youtube/v3` and
 https://developers.google.com/youtube/v3/docs/errors and
 https://developers.google.com/youtube/v3/determine_quota_cost (read 2026-11): every call costs a
 unit, a wrong one too; searches have a quota of their own. The methods are in `youtube_lists` and
-`youtube_search`.
+`youtube_search`, those that write in `youtube_uploads_api`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,8 +25,8 @@ from ml.world.providers.google import ApiError, Params
 from ml.world.providers.youtube_lists import Listing
 from ml.world.providers.youtube_resources import etag
 
-_HOSTS = ("www.googleapis.com", "youtube.googleapis.com")
-_SEARCHES_PER_DAY = 100
+HOSTS = ("www.googleapis.com", "youtube.googleapis.com")
+_PER_DAY = {"search": 100, "upload": 100}  # calls of pools of their own
 _PACIFIC = ZoneInfo("America/Los_Angeles")  # quotas reset at midnight there
 _REMEMBERED = 400  # days of a pool
 # Parameters that only make sense with the token of an account.
@@ -52,6 +52,9 @@ _METHODS = {
     "videos": Method(youtube_lists.list_videos, youtube_lists.VIDEO_PARAMETERS),
     "channels": Method(youtube_lists.list_channels, youtube_lists.CHANNEL_PARAMETERS),
     "videoCategories": Method(youtube_lists.list_categories, youtube_lists.CATEGORY_PARAMETERS),
+    "playlistItems": Method(
+        youtube_lists.list_playlist_items, youtube_lists.PLAYLIST_ITEM_PARAMETERS
+    ),
     "search": Method(youtube_search.list_results, youtube_search.PARAMETERS, "search"),
 }
 
@@ -59,7 +62,7 @@ _METHODS = {
 def router(world: World) -> APIRouter:
     """The routes below both addresses."""
     routes = APIRouter()
-    for host in _HOSTS:
+    for host in HOSTS:
         for name, method in _METHODS.items():
             path = f"/{host}/youtube/v3/{name}"
             routes.add_api_route(path, _endpoint(world, method), methods=["GET"])
@@ -70,9 +73,9 @@ def _endpoint(world: World, method: Method) -> Callable[[Request], Awaitable[Res
     async def respond(request: Request) -> Response:
         call = read_call(request, world)
         try:
-            is_owner = _admit(call, request, method.pool)
+            call = replace(call, is_owner=_admit(call, request, method.pool))
             params = google.read_parameters(request.query_params, method.parameters)
-            if not is_owner and (names := _OWNERS & params.keys()):
+            if not call.is_owner and (names := _OWNERS & params.keys()):
                 raise google.owner_required(min(names))
             page = method.list(call, params)
         except ApiError as error:
@@ -103,19 +106,19 @@ def _admit(call: Call, request: Request, pool: str) -> bool:
         raise google.key_invalid()
     if error := google.injected(call):
         raise error
-    if not _spend(call, pool):
+    if not spend(call, pool, 1):
         raise google.searches_exceeded() if pool == "search" else google.quota_exceeded()
     return is_owner
 
 
-def _spend(call: Call, pool: str) -> bool:
-    """Book a call on its Pacific day; False if that is beyond the quota of the pool."""
+def spend(call: Call, pool: str, units: int) -> bool:
+    """Book units on a call's Pacific day; False if that is beyond the quota of the pool."""
     spent = call.world.spent
     key = (pool, moment(call.asked / 60.0).astimezone(_PACIFIC).toordinal())
-    limit = _SEARCHES_PER_DAY if pool == "search" else call.world.daily_quota
-    if spent.get(key, 0) >= limit:
+    limit = _PER_DAY.get(pool, call.world.daily_quota)
+    if spent.get(key, 0) + units > limit:
         return False
-    spent[key] = spent.get(key, 0) + 1
+    spent[key] = spent.get(key, 0) + units
     while len(spent) > _REMEMBERED:
         spent.pop(next(iter(spent)))
     return True

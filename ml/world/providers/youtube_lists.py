@@ -1,8 +1,9 @@
-"""videos.list, channels.list and videoCategories.list of the world.
+"""videos.list, channels.list, playlistItems.list and videoCategories.list of the world.
 
 Parameters and errors as documented on
 https://developers.google.com/youtube/v3/docs/videos/list,
-https://developers.google.com/youtube/v3/docs/channels/list and
+https://developers.google.com/youtube/v3/docs/channels/list,
+https://developers.google.com/youtube/v3/docs/playlistItems/list and
 https://developers.google.com/youtube/v3/docs/videoCategories/list (read 2026-11).
 """
 
@@ -15,8 +16,9 @@ import numpy as np
 
 from ml.world import parameters as p
 from ml.world.answers import Call
-from ml.world.channels import channel_index
+from ml.world.channels import channel_id, channel_index, channel_title
 from ml.world.chart import chart
+from ml.world.clock import iso
 from ml.world.own_channel import own_channel
 from ml.world.providers import google
 from ml.world.providers.google import ApiError, Params
@@ -27,8 +29,11 @@ from ml.world.providers.youtube_resources import (
     category_item,
     channel_handles,
     channel_item,
+    etag,
+    iso_duration,
     video_items,
 )
+from ml.world.uploads import Upload
 from ml.world.videos import find_video, videos_of_day
 from ml.world.vocabulary import vocabulary
 
@@ -39,6 +44,9 @@ VIDEO_PARAMETERS = frozenset({
 CHANNEL_PARAMETERS = frozenset({
     "categoryId", "forHandle", "forUsername", "hl", "id", "managedByMe", "maxResults", "mine",
     "mySubscribers", "onBehalfOfContentOwner", "pageToken", "part",
+})  # fmt: skip
+PLAYLIST_ITEM_PARAMETERS = frozenset({
+    "id", "maxResults", "onBehalfOfContentOwner", "pageToken", "part", "playlistId", "videoId",
 })  # fmt: skip
 CATEGORY_PARAMETERS = frozenset({"hl", "id", "part", "regionCode"})
 _CHANNEL_FILTERS = ("id", "mine", "forUsername", "forHandle", "managedByMe", "categoryId")
@@ -105,6 +113,10 @@ def _category(params: Params) -> int | None:
 def _videos_by_id(call: Call, text: str, parts: set[str]) -> Listing:
     items: list[dict[str, Any]] = []
     for identifier in _ids(text):
+        upload = call.world.uploads.get(identifier)
+        if upload is not None and (call.is_owner or upload.is_public(call.hours)):
+            items.append(upload_item(call, upload, parts))
+            continue
         found = find_video(call.world.seed, identifier)
         if found is None:
             continue
@@ -128,7 +140,92 @@ def list_channels(call: Call, params: Params) -> Listing:
     elif chosen == "mine":
         found = [own_channel(seed)]
     items = [channel_item(seed, i, call.hours, parts) for i in found if i is not None]
+    if "auditDetails" in parts:
+        if chosen != "mine":
+            raise google.forbidden()
+        good = not call.world.uploads.has_strike(call.hours)
+        names = ("communityGuidelinesGoodStanding", "copyrightStrikesGoodStanding")
+        items[0]["auditDetails"] = dict.fromkeys(names, good) | {
+            "contentIdClaimsGoodStanding": True
+        }
     return Listing("youtube#channelListResponse", items, len(items), len(items) or DEFAULT_RESULTS)
+
+
+def list_playlist_items(call: Call, params: Params) -> Listing:
+    """playlistItems.list of the own channel's uploads, newest first: those that came by the API."""
+    parts = read_parts(params, frozenset({"contentDetails", "id", "snippet", "status"}))
+    own = channel_id(call.world.seed, own_channel(call.world.seed))
+    if one_filter(params, ("id", "playlistId")) == "id" or params["playlistId"] != "UU" + own[2:]:
+        raise ApiError(
+            404, "playlistNotFound",
+            "The playlist identified with the request's <code>playlistId</code> parameter cannot be"
+            " found.", domain="youtube.playlistItem", location="playlistId",
+        )  # fmt: skip
+    size = read_number(params, "maxResults", DEFAULT_RESULTS, 1, 50)
+    offset = google.page_offset(params["pageToken"]) if "pageToken" in params else 0
+    listed = [
+        upload
+        for upload in call.world.uploads.complete()
+        if call.is_owner or upload.is_public(call.hours)
+    ]
+    items = [_playlist_item(upload, parts) for upload in listed[offset : offset + size]]
+    following = offset + size if offset + size < len(listed) else None
+    return Listing("youtube#playlistItemListResponse", items, len(listed), size, following)
+
+
+def _playlist_item(upload: Upload, parts: set[str]) -> dict[str, Any]:
+    known = {
+        "contentDetails": {"videoId": upload.video_id},
+        "snippet": upload.resource.get("snippet", {}),
+    }
+    item = {"kind": "youtube#playlistItem", "etag": upload.session, "id": "UU" + upload.session}
+    return item | {name: value for name, value in known.items() if name in parts}
+
+
+def upload_item(
+    call: Call, upload: Upload, parts: set[str], *, is_new: bool = False
+) -> dict[str, Any]:
+    """Resource of a video that was uploaded.
+
+    Args:
+        call: who asks, and when.
+        upload: a complete one.
+        parts: which parts.
+        is_new: whether its last byte has come just now: it is not processed yet.
+    """
+    seed = call.world.seed
+    index = own_channel(seed)
+    out = upload.published if upload.published is not None else upload.completed
+    snippet = {
+        **upload.resource.get("snippet", {}),
+        "publishedAt": iso(out or 0.0),
+        "channelId": channel_id(seed, index),
+        "channelTitle": channel_title(seed, index),
+        "liveBroadcastContent": "none",
+    }
+    given = upload.resource.get("status", {})
+    state = {"uploadStatus": "uploaded" if is_new else "processed"}
+    if upload.rejection and not is_new:
+        state = {"uploadStatus": "rejected", "rejectionReason": upload.rejection}
+    status = {"privacyStatus": "public", "license": "youtube", "embeddable": True, **given, **state}
+    if upload.is_public(call.hours) and "publishAt" in status:
+        del status["publishAt"]
+        status["privacyStatus"] = "public"
+    found = call.world.uploads.reception(upload)
+    counted = found.at(call.hours) if found else dict.fromkeys(("views", "likes", "comments"), 0)
+    known = {
+        "snippet": snippet,
+        "status": status,
+        "contentDetails": {"duration": iso_duration(round(upload.length_s)), "dimension": "2d"},
+        "statistics": {
+            "viewCount": str(counted["views"]), "likeCount": str(counted["likes"]),
+            "favoriteCount": "0", "commentCount": str(counted["comments"]),
+        },
+    }  # fmt: skip
+    item: dict[str, Any] = {"kind": "youtube#video", "etag": "", "id": upload.video_id}
+    item |= {name: value for name, value in known.items() if name in parts}
+    item["etag"] = etag(upload.video_id, sorted(parts), status, counted)
+    return item
 
 
 def list_categories(_: Call, params: Params) -> Listing:

@@ -1,0 +1,60 @@
+"""What a person wants to see of the videos: the plan, what runs, what waits, what is out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+_SHOWN = 60
+_VIDEOS = """
+select s.video_id, s.channel_id, s.topic, s.status, s.status_reason, s.as_of, s.publish_at, s.rank,
+    s.forecast, s.interest_at_publish, s.audience_score, s.expected_cost_usd,
+    v.title, v.verdict, v.scores, v.duration_s, v.files, v.finished_at,
+    p.url, p.destination, p.published_at,
+    (select round(coalesce(sum(c.cost_usd), 0), 4) from ops.cost_ledger as c
+        where c.video_id = s.video_id) as cost_usd,
+    (select max(r.stage) from content.stage_results as r where r.video_id = s.video_id
+        and r.finished_at = (select max(finished_at) from content.stage_results
+            where video_id = s.video_id)) as last_stage,
+    (select jsonb_object_agg(m.horizon, m.views) from content.video_metrics as m
+        where m.video_id = s.video_id and m.status = 'observed') as views
+from content.video_schedule as s
+left join content.videos as v using (video_id)
+left join content.publications as p using (video_id)
+where %(video_id)s::text is null or s.video_id = %(video_id)s
+order by s.as_of desc, s.score desc, s.video_id
+limit %(shown)s
+"""
+_COSTS = """
+select stage, provider, sum(quantity) filter (where unit = 'seconds')::float as seconds,
+    sum(cost_usd) as cost_usd
+from ops.cost_ledger where video_id = %s group by 1, 2 order by min(created_at), 1, 2
+"""
+_FILES = "select files from content.videos where video_id = %s"
+
+
+def videos(conn: psycopg.Connection) -> list[dict[str, Any]]:
+    """The newest videos of the plan with what has become of them."""
+    return _rows(conn, _VIDEOS, {"video_id": None, "shown": _SHOWN})
+
+
+def video(conn: psycopg.Connection, video_id: str) -> dict[str, Any] | None:
+    """One video with its cost by stage, None if it is not in the plan."""
+    found = _rows(conn, _VIDEOS, {"video_id": video_id, "shown": 1})
+    if not found:
+        return None
+    return found[0] | {"costs": _rows(conn, _COSTS, (video_id,))}
+
+
+def file_of(conn: psycopg.Connection, video_id: str, name: str) -> dict[str, Any] | None:
+    """Key, size and hash of a file of a finished video, None if there is none."""
+    row = conn.execute(_FILES, (video_id,)).fetchone()
+    found: dict[str, Any] | None = row[0].get(name) if row else None
+    return found
+
+
+def _rows(conn: psycopg.Connection, query: str, values: Any) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query.encode(), values).fetchall()

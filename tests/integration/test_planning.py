@@ -1,0 +1,272 @@
+"""Plans, their reasons and their end, failed videos and the chain of manifests, on real tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ml.exceptions import FatalError
+from ml.generation.failures import record_failure, take_back
+from ml.generation.records import content_store
+from ml.planning.channels import Cadence, ChannelConfig, put_channels, set_active
+from ml.planning.planner import plan_and_store
+from ml.planning.upkeep import is_wanted
+from ml.publishing.provenance import record_provenance, verify
+from ml.publishing.release import release, unpublish
+from ml.settings import Settings
+from ml.storage.postgres import connect
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+CHANNEL = ChannelConfig(
+    channel_id="news", name="News", niche="games and chess",
+    cadence=Cadence(videos_per_day=3, hours_between=2), prohibited_topics=("casino",),
+)  # fmt: skip
+# Topic: label, language, gain of views a day before yesterday and yesterday.
+TOPICS = {
+    "rises": ("Chess world cup", "en", 1000, 2000),
+    "falls": ("Minecraft speedrun", "en", 3000, 1800),
+    "twin": ("Chess World Cup 2026", "en", 900, 1700),
+    "banned": ("Casino bonus codes", "en", 9000, 9000),
+    "spanish": ("Copa del mundo", "es", 9000, 9000),
+    "slow": ("Knitting patterns", "en", 500, 500),
+}
+# The columns of the marts that planning reads; the main job plans on the real ones.
+MARTS = """
+create table marts.dim_topic (topic_id text, label text, language text, is_synthetic boolean);
+create table marts.fct_video_daily (video_id text, topic_id text, event_at timestamptz, title text,
+    channel_title text, source text, views bigint, views_gained bigint,
+    views_gained_per_day double precision, regions_listed integer);
+create table staging.stg_youtube__video_observations (video_id text, event_at timestamptz,
+    tags text[]);
+"""
+
+
+@pytest.fixture(scope="module")
+def planning(own_database: Settings, tmp_path_factory) -> Settings:
+    with connect(own_database.require("database_url")) as conn:
+        conn.execute(MARTS)
+        put_channels(conn, [CHANNEL])
+        model = conn.execute(
+            "insert into ml.ml_models (model_name, model_type, version, model_path)"
+            " values ('trend_video', 'xgboost', '1.0.0', 'm') returning id"
+        ).fetchone()[0]
+        for topic, (label, language, before, last) in TOPICS.items():
+            conn.execute(
+                "insert into marts.dim_topic values (%s, %s, %s, true)", (topic, label, language)
+            )
+            for days, gain in ((1.5, before), (0.5, last)):
+                conn.execute(
+                    "insert into marts.fct_video_daily values (%s, %s, %s, %s, 'C', 'youtube',"
+                    " %s, %s, %s, 1)",
+                    (f"y-{topic}", topic, NOW - timedelta(days=days), f"{label} tonight",
+                     5000 + int(1000 * (2 - days)), gain, gain),
+                )  # fmt: skip
+            conn.execute(
+                "insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of,"
+                " input_data, prediction) values (%s, 'trend_video', %s, %s, '{}',"
+                " '{\"probability\": 0.5}')",
+                (model, f"y-{topic}", NOW - timedelta(hours=6)),
+            )
+        conn.execute(
+            "insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of,"
+            " input_data, prediction) values (%s, 'audience_preference', 'US/gaming/en', %s, '{}',"
+            ' \'{"topics": [{"topic_id": "slow", "rank": 1}]}\')',
+            (model, NOW - timedelta(days=1)),
+        )
+    changes = {"as_of": NOW, "videos_per_plan": 9, "outbox_dir": tmp_path_factory.mktemp("outbox")}
+    return own_database.model_copy(update=changes)
+
+
+def rows(settings: Settings, query: str) -> list[tuple]:
+    with connect(settings.require("database_url")) as conn:
+        return conn.execute(query).fetchall()
+
+
+@pytest.fixture(scope="module")
+def planned(planning):
+    return plan_and_store(planning)
+
+
+def test_the_best_topics_at_publishing_time_are_planned_with_their_reasons(planned, planning):
+    found = rows(
+        planning,
+        "select topic_id, rank, forecast, daily_growth, interest_at_publish, audience_score,"
+        " niche_similarity, publish_at, similarity_to_past from content.video_schedule"
+        " order by rank",
+    )
+    assert [row[0] for row in found] == ["rises", "falls", "slow"]  # and not the twin
+    rises, falls, slow = found
+    assert (rises[2], rises[3]) == (1000, 2.0)
+    assert rises[4] == pytest.approx(1000 * 2 ** (3 / 24))
+    assert falls[4] < falls[2]
+    assert (rises[5], slow[5]) == (0, 1)
+    assert rises[6] > slow[6]
+    assert [row[7] for row in found] == [NOW + timedelta(hours=3 + 2 * n) for n in range(3)]
+    assert slow[8] < 0.8
+
+
+def test_planning_again_changes_nothing(planned, planning):
+    again = plan_and_store(planning)
+    assert again.video_ids == planned.video_ids
+    assert again.cancelled == []
+    forecasts = "select count(*) from ml.model_predictions where prediction_type = 'video_forecast'"
+    assert rows(planning, forecasts) == [(3,)]
+
+
+def test_a_dead_trend_is_cancelled_before_it_costs_anything(planned, planning):
+    later = planning.model_copy(update={"as_of": NOW + timedelta(hours=6)})
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(
+            "insert into marts.fct_video_daily select video_id, topic_id, event_at +"
+            " interval '16 hours', title, channel_title, source, views, 9, 9, 1"
+            " from marts.fct_video_daily where topic_id = 'falls' and event_at > %s",
+            (NOW - timedelta(days=1),),
+        )
+    falls, rises = (
+        rows(planning, f"select video_id from content.video_schedule where topic_id = '{topic}'")[0]
+        for topic in ("falls", "rises")
+    )
+    assert is_wanted(rises[0], later)
+    assert not is_wanted(falls[0], later)
+    assert not is_wanted(falls[0], planning)
+    (found,) = rows(
+        planning,
+        "select status, status_reason from content.video_schedule where topic_id = 'falls'",
+    )
+    assert found[0] == "cancelled"
+    assert "the trend has died: 4 views" in found[1]
+
+
+def test_a_full_budget_leaves_no_room(planning):
+    poor = CHANNEL.model_copy(
+        update={"channel_id": "poor", "daily_budget_usd": 1.0, "prohibited_topics": ("chess",)}
+    )
+    with connect(planning.require("database_url")) as conn:
+        put_channels(conn, [poor])
+        conn.execute(
+            "insert into content.videos (video_id, channel_id, topic_id, topic, title, verdict,"
+            " scores, duration_s, files, cost_usd) values ('old', 'poor', 't', 't', 't', 'held',"
+            " '{}', 1, '{}', 0.6)"
+        )
+    plan_and_store(planning)
+    found = rows(
+        planning,
+        "select expected_cost_usd::float, reasons ->> 'room_limited_by'"
+        " from content.video_schedule where channel_id = 'poor'",
+    )
+    assert found == [(0.6, "the channel's budget")]
+
+
+def test_a_paused_channel_is_not_planned_and_its_jobs_are_cancelled(planning):
+    with connect(planning.require("database_url")) as conn:
+        set_active(conn, "poor", False)
+    waiting = rows(
+        planning, "select video_id from content.video_schedule where channel_id = 'poor'"
+    )
+    assert not is_wanted(waiting[0][0], planning)
+
+
+def test_a_failed_video_can_be_made_again(planned, planning):
+    video_id = planned.video_ids[0]
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(
+            "insert into content.stage_results (video_id, stage, input_hash, provider, outputs,"
+            " seconds) values (%s, 'script', 'h', 'p', '{}', 1)",
+            (video_id,),
+        )
+    for reason in ("OSError: disk full", "OSError: disk full again"):
+        record_failure(video_id, "video", reason, settings=planning)
+    letters = rows(planning, "select reason, status, payload from ops.dead_letters")
+    assert [letter[:2] for letter in letters] == [("video: OSError: disk full again", "open")]
+    assert json.loads(letters[0][2])["finished"] == {"script": "h"}
+    letter = take_back(video_id, settings=planning)
+    assert (letter.stage, letter.finished) == ("video", ("script",))
+    status = f"select status from content.video_schedule where video_id = '{video_id}'"
+    assert rows(planning, status) == [("scheduled",)]
+    with pytest.raises(FatalError, match="no dead letter"):
+        take_back(video_id, settings=planning)
+
+
+@pytest.fixture(scope="module")
+def finished(planned, planning, tmp_path_factory) -> str:
+    """A video in the outbox."""
+    video_id, store = planned.video_ids[0], content_store(planning)
+    folder = planning.outbox_dir / video_id
+    folder.mkdir()
+    files = {}
+    for name in ("video.mp4", "manifest.json"):
+        text = json.dumps({"seed": 7, "licences": {"voice": "CC0"}})
+        store.put_text(f"outbox/{video_id}/{name}", text)
+        (folder / name).write_text(text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        files[name] = {
+            "key": f"outbox/{video_id}/{name}", "sha256": digest, "bytes": len(text),
+        }  # fmt: skip
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(
+            "insert into content.videos (video_id, channel_id, topic_id, topic, title, verdict,"
+            " scores, duration_s, files, local_path) values (%s, 'news', 'rises', 't', 'Title',"
+            " 'published', '{}', 30, %s, %s)",
+            (video_id, json.dumps(files), str(folder)),
+        )
+    assert release(video_id, planning).destination == "outbox"
+    return video_id
+
+
+def test_the_manifest_names_what_the_video_came_from_and_is_written_once(finished, planning):
+    digests = {record_provenance(finished, planning) for _ in range(2)}
+    assert len(digests) == 1
+    assert rows(planning, "select count(*) from content.provenance") == [(1,)]
+    found = verify(finished, planning)
+    assert found.is_whole, found.problems
+    assert found.manifest["made"]["seed"] == 7
+    assert found.manifest["plan"]["trend_rows"][0]["video_id"] == "y-rises"
+    assert found.manifest["predictions"][0]["entity_id"] == "y-rises"
+    assert found.manifest["model"]["version"] == "1.0.0"
+
+
+def test_a_changed_manifest_and_a_changed_file_are_found(finished, planning):
+    store = content_store(planning)
+    key = f"outbox/{finished}/video.mp4"
+    before = store.get_text(key)
+    store.put_text(key, "another film")
+    assert verify(finished, planning).problems == ["video.mp4 is not the file that was recorded"]
+    store.put_text(key, before)
+    with connect(planning.require("database_url")) as conn:
+        conn.execute("update content.provenance set manifest = replace(manifest, 'CC0', 'own')")
+    problems = verify(finished, planning).problems
+    assert any("not what its hash says" in problem for problem in problems)
+    assert any("bucket" in problem for problem in problems)
+
+
+def test_a_video_leaves_the_outbox(finished, planning):
+    folder = planning.outbox_dir / finished
+    for _ in range(2):
+        assert unpublish(finished, planning).status == "unpublished"
+    assert not folder.exists()
+    assert (planning.outbox_dir / "unpublished" / finished / "video.mp4").is_file()
+
+
+def test_the_page_shows_the_videos_and_sends_ranges(finished, planned, planning):
+    from airflow.api_fastapi.core_api.security import get_user
+    from fastapi.testclient import TestClient
+    from ytempire_airflow.videos import app
+
+    app.dependency_overrides[get_user] = lambda: None
+    try:
+        with TestClient(app) as http:
+            page = http.get("/").text
+            one = http.get(f"/{finished}").text
+            part = http.get(f"/{finished}/video.mp4", headers={"Range": "bytes=2-5"})
+            missing = http.get(f"/{finished}/secrets.json")
+    finally:
+        app.dependency_overrides.clear()
+    assert "Title" in page
+    assert "the trend has died" in page
+    assert "Provenance" in one
+    assert (part.status_code, part.text) == (206, "seed")
+    assert part.headers["Content-Range"].startswith("bytes 2-5/")
+    assert missing.status_code == 404
