@@ -363,9 +363,46 @@ class Settings(BaseSettings):
         "none", validation_alias="YTEMPIRE_LOCAL_LLM_QUANTISATION"
     )
 
+    # Thumbnails
+    thumbnail_variants: int = Field(3, ge=1, le=20, validation_alias="THUMBNAIL_VARIATIONS")
+    thumbnail_model_path: Path | None = Field(
+        None,
+        validation_alias="THUMBNAIL_MODEL_PATH",
+        description="diffusers folder of a Stable Diffusion XL model; none composes instead",
+    )
+    thumbnail_model_width: int = Field(
+        1280, ge=64, multiple_of=8, validation_alias="THUMBNAIL_MODEL_WIDTH"
+    )
+    thumbnail_steps: int | None = Field(
+        None,
+        ge=1,
+        validation_alias="THUMBNAIL_INFERENCE_STEPS",
+        description="default: that of the style",
+    )
+    thumbnail_guidance: float | None = Field(
+        None, ge=0, validation_alias="THUMBNAIL_GUIDANCE_SCALE"
+    )
+    thumbnail_memory: Literal["none", "slices", "model_offload", "sequential_offload"] = Field(
+        "none", validation_alias="THUMBNAIL_MEMORY"
+    )
+
+    # The gate
     gate_min_score: float = Field(0.85, ge=0, le=1, validation_alias="YTEMPIRE_GATE_MIN_SCORE")
     gate_reject_score: float = Field(
         0.60, ge=0, le=1, validation_alias="YTEMPIRE_GATE_REJECT_SCORE"
+    )
+    gate_retries: int = Field(
+        2,
+        ge=0,
+        le=2,
+        validation_alias="YTEMPIRE_GATE_RETRIES",
+        description="how often a script is written again while its score rises",
+    )
+    approval_hours: float = Field(
+        0,
+        ge=0,
+        validation_alias="YTEMPIRE_APPROVAL_HOURS",
+        description="how long a held video waits for a person's answer; 0 asks nobody",
     )
 
     @field_validator("data_dir", mode="after")

@@ -62,6 +62,7 @@ STAGES: tuple[Stage, ...] = (
             "script_model_provider", "script_model_name", "script_model_fallbacks",
             "script_strategy", "script_temperature", "script_top_p", "script_max_tokens",
             "llm_routing", "openai_compatible_url", "local_llm_path", "local_llm_quantisation",
+            "gate_min_score", "gate_reject_score", "gate_retries",
         ),
     ),
     Stage(
@@ -72,7 +73,11 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "thumbnail", ("script",), 60, 2,
         "none: the composer needs nothing from outside",
-        ("channel", "topic", "series", "synthetic", "seed"),
+        ("channel", "topic", "keywords", "series", "series_label", "synthetic", "seed"),
+        (
+            "thumbnail_variants", "thumbnail_model_path", "thumbnail_model_width",
+            "thumbnail_steps", "thumbnail_guidance", "thumbnail_memory",
+        ),
     ),
     Stage(
         "video", ("script", "voice"), 600, 2,
@@ -82,7 +87,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "gate", ("script", "voice", "thumbnail", "video"), 180, 1,
         "none: an unsure verdict is *held*",
-        ("topic", "facts", "synthetic", *_FRAME),
+        ("topic", *_FRAME),
         ("gate_min_score", "gate_reject_score"),
     ),
     Stage(
