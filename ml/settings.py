@@ -363,6 +363,27 @@ class Settings(BaseSettings):
         "none", validation_alias="YTEMPIRE_LOCAL_LLM_QUANTISATION"
     )
 
+    # Voices
+    voice_primary_provider: Literal["piper", "elevenlabs", "azure", "google"] = Field(
+        "piper", validation_alias="VOICE_PRIMARY_PROVIDER"
+    )
+    voice_fallback_provider: Literal["piper", "elevenlabs", "azure", "google"] = Field(
+        "piper", validation_alias="VOICE_FALLBACK_PROVIDER"
+    )
+    voice_daily_budget_usd: float = Field(
+        5.0, ge=0, validation_alias="YTEMPIRE_VOICE_DAILY_BUDGET_USD", description="a UTC day, all"
+    )
+    elevenlabs_api_key: SecretStr | None = Field(None, validation_alias="ELEVENLABS_API_KEY")
+    elevenlabs_voice: str = Field("21m00Tcm4TlvDq8ikWAM", validation_alias="ELEVENLABS_VOICE")
+    elevenlabs_model: str = Field("eleven_multilingual_v2", validation_alias="ELEVENLABS_MODEL")
+    azure_speech_key: SecretStr | None = Field(None, validation_alias="AZURE_SPEECH_KEY")
+    azure_speech_region: str = Field(
+        "eastus", pattern=r"^[a-z0-9]+$", validation_alias="AZURE_SPEECH_REGION"
+    )
+    azure_voice: str = Field("en-US-AndrewNeural", validation_alias="AZURE_VOICE")
+    google_tts_api_key: SecretStr | None = Field(None, validation_alias="GOOGLE_TTS_API_KEY")
+    google_voice: str = Field("en-US-Neural2-D", validation_alias="GOOGLE_VOICE")
+
     # Thumbnails
     thumbnail_variants: int = Field(3, ge=1, le=20, validation_alias="THUMBNAIL_VARIATIONS")
     thumbnail_model_path: Path | None = Field(

@@ -1,7 +1,8 @@
 """Captions in step with the voice: SRT for the player, ASS to burn in.
 
 A sentence's start and end are those of its own audio, to the sample. The times of words inside it
-are interpolated by their length, not aligned with the sound.
+are those that the voice's provider has aligned with the sound; without any they are interpolated
+by the words' length.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ _PAUSE_CHARS = 2  # a word's share of time counts its letters and about two for 
 
 
 class TimedSentence(BaseModel):
-    """A spoken sentence with its place in the audio, in seconds."""
+    """A spoken sentence with its place in the audio, in seconds.
+
+    Attributes:
+        word_ends: of its words, where the voice's provider has aligned them with the sound.
+    """
 
     scene: int
     text: str
     start: float
     end: float
+    word_ends: list[float] | None = None
 
 
 class Timeline(BaseModel):
@@ -64,7 +70,9 @@ def _of_sentence(sentence: TimedSentence) -> list[Caption]:
     words = sentence.text.split()
     weights = [len(word) + _PAUSE_CHARS for word in words]
     total, span = sum(weights), sentence.end - sentence.start
-    ends = [sentence.start + span * sum(weights[: i + 1]) / total for i in range(len(words))]
+    ends = sentence.word_ends or [
+        sentence.start + span * sum(weights[: i + 1]) / total for i in range(len(words))
+    ]
     found, at, start = [], 0, sentence.start
     for lines in _pages(words):
         number = sum(len(line) for line in lines)

@@ -51,10 +51,8 @@ def read(sentences: Sequence[str]) -> Reading:
     pieces = [piece for piece, end in zip(pieces, ends, strict=True) if end <= _MAX_TOKENS]
     if not pieces:
         raise GenerationError("the first sentence of the script is longer than 512 tokens")
-    orders = [pieces]
     rng = random.Random(0)  # noqa: S311 - the same orders every time
-    for _ in range(_OTHER_ORDERS):
-        orders.append(rng.sample(pieces, len(pieces)))
+    orders = [pieces, *(rng.sample(pieces, len(pieces)) for _ in range(_OTHER_ORDERS))]
     rows = _chances([[token for piece in order for token in piece] for order in orders])
     means = [
         float(np.mean([part.mean() for part in np.split(row, np.cumsum([*map(len, order)])[:-1])]))

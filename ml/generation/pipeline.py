@@ -67,8 +67,12 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "voice", ("script",), 120, 3,
-        "none: one local voice; the task is retried",
+        "the other provider, then the task is retried",
         ("video_id", "channel"),
+        (
+            "voice_primary_provider", "voice_fallback_provider", "elevenlabs_voice",
+            "elevenlabs_model", "azure_voice", "google_voice",
+        ),
     ),
     Stage(
         "thumbnail", ("script",), 60, 2,

@@ -14,14 +14,12 @@ from PIL import Image
 from ml.generation import thumbnail_diffusion
 from ml.generation.script import Storyboard
 from ml.generation.stage import StageContext, StageOutput
-from ml.generation.thumbnail_compose import SIZE, compose
+from ml.generation.thumbnail_compose import compose
 from ml.generation.thumbnail_score import score
 from ml.safety import nsfw
 
 CODE_VERSION = "2"
 MAX_BYTES = 2_000_000  # YouTube takes thumbnails of up to 2 MB
-
-__all__ = ["MAX_BYTES", "SIZE", "code_version", "run", "save_jpeg"]
 
 
 def code_version() -> str:

@@ -33,8 +33,12 @@ def weights(tmp_path_factory):
     """A folder with a whole pipeline of 13 MB, as `from_pretrained` expects it."""
     diffusers = pytest.importorskip("diffusers", reason="the extra `gpu` is not installed")
     import torch
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
-    from transformers import CLIPTokenizer
+    from transformers import (
+        CLIPTextConfig,
+        CLIPTextModel,
+        CLIPTextModelWithProjection,
+        CLIPTokenizer,
+    )
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("sdxl")
