@@ -2,7 +2,8 @@
 
 Produces one scheduled video: script, voice, thumbnail, video, quality gate, publish. The stages
 are those of `ml.generation.pipeline`; a finished stage is not redone, so clearing any task goes on
-where it stopped. Started by `plan_videos` with the id of the video; the id is also the run id.
+where it stopped. With YTEMPIRE_APPROVAL_HOURS a person is asked about a video that the gate holds.
+Started by `plan_videos` with the id of the video; the id is also the run id.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, chain, dag, task
+from ytempire_airflow.approval import approval
 from ytempire_airflow.assets import VIDEO_SCHEDULE, VIDEOS
 from ytempire_airflow.defaults import DEFAULT_ARGS, GPU_ARGS
 
@@ -52,7 +54,8 @@ def generate_video():
 
         return run()
 
-    chain(*(stage_task(stage.name, stage.timeout_s, stage.retries) for stage in STAGES))
+    tasks = [stage_task(stage.name, stage.timeout_s, stage.retries) for stage in STAGES]
+    chain(*tasks[:-1], *approval(), tasks[-1])
 
 
 generate_video()

@@ -14,7 +14,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -170,6 +170,46 @@ def run_stage(
     store.put_text(f"{_prefix(brief, name, digest)}/result.json", result.to_json())
     log.info("stage %s of %s took %.1f s", name, brief.video_id, result.seconds)
     return result
+
+
+def finished(
+    name: str, brief: VideoBrief, *, store: ArtifactStore, settings: Settings
+) -> StageResult:
+    """The result of a stage for exactly this input.
+
+    Raises:
+        GenerationError: if it is not finished.
+    """
+    return _finished(name, brief, store, settings)
+
+
+def amend(
+    result: StageResult,
+    brief: VideoBrief,
+    *,
+    store: ArtifactStore,
+    texts: Mapping[str, str],
+    metrics: Mapping[str, Any],
+) -> StageResult:
+    """Add files and metrics to a finished stage; what follows from it is made again.
+
+    Args:
+        result: of the stage.
+        brief: of its video.
+        store: where its files lie.
+        texts: content by file name.
+        metrics: added to its own.
+    """
+    prefix = _prefix(brief, result.stage, result.input_hash)
+    outputs = dict(result.outputs)
+    for file, text in texts.items():
+        store.put_text(f"{prefix}/{file}", text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        entry = {"key": f"{prefix}/{file}", "sha256": digest, "bytes": len(text.encode())}
+        outputs[file] = entry
+    amended = replace(result, outputs=outputs, metrics={**result.metrics, **metrics})
+    store.put_text(f"{prefix}/result.json", amended.to_json())
+    return amended
 
 
 def input_hash(
