@@ -301,6 +301,18 @@ class Settings(BaseSettings):
     videos_per_plan: int = Field(2, ge=0, validation_alias="YTEMPIRE_VIDEOS_PER_PLAN")
     video_width: int = Field(1280, validation_alias="YTEMPIRE_VIDEO_WIDTH")
     video_height: int = Field(720, validation_alias="YTEMPIRE_VIDEO_HEIGHT")
+    video_vertical: bool = Field(
+        False,
+        validation_alias="YTEMPIRE_VIDEO_VERTICAL",
+        description="make a 9:16 twin of every video",
+    )
+    video_encoder: Literal["auto", "libx264", "h264_nvenc"] = Field(
+        "auto", validation_alias="YTEMPIRE_VIDEO_ENCODER"
+    )
+    music_path: Path | None = Field(
+        None, validation_alias="YTEMPIRE_MUSIC", description="sound file to play below the voice"
+    )
+    music_licence: str = Field("", validation_alias="YTEMPIRE_MUSIC_LICENCE")
     script_max_tokens: int = Field(2000, validation_alias="SCRIPT_MAX_TOKENS")
     script_temperature: float = Field(0.7, validation_alias="SCRIPT_TEMPERATURE")
     script_top_p: float = Field(0.9, validation_alias="SCRIPT_TOP_P")

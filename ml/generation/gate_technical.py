@@ -27,13 +27,17 @@ _SPEECH_DB, _HOP_S = -42.0, 0.01
 
 def technical_checks(context: StageContext) -> list[Check]:
     """All of them, for the video, its sound, its captions and its thumbnail."""
+    return [*video_checks(context), *_thumbnail(context)]
+
+
+def video_checks(context: StageContext) -> list[Check]:
+    """Those of the video, its sound and its captions."""
     video = context.inputs["video"]["video.mp4"]
     return [
         *_streams(context, video),
         *_sound(video),
         *_picture(video),
         _sync(context, video),
-        *_thumbnail(context),
     ]
 
 

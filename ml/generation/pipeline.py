@@ -86,7 +86,9 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "video", ("script", "voice"), 600, 2,
         "without a trend curve its scene is left out",
-        ("channel", "topic", "series", "series_label", "synthetic", "seed", *_FRAME),
+        ("channel", "topic", "keywords", "facts", "series", "series_label", "synthetic", "seed",
+         *_FRAME),
+        ("video_vertical", "video_encoder", "music_path", "music_licence"),
     ),
     Stage(
         "gate", ("script", "voice", "thumbnail", "video"), 180, 1,
