@@ -27,7 +27,11 @@ class Improved(Generic[T]):
 
 
 def improve(
-    make: Callable[[int], T], judge: Callable[[T], Checkpoint], *, retries: int
+    make: Callable[[int], T],
+    judge: Callable[[T], Checkpoint],
+    *,
+    retries: int,
+    has_time: Callable[[], bool] = lambda: True,
 ) -> Improved[T]:
     """Make something, and make it again while it does not pass and its score rises.
 
@@ -35,12 +39,13 @@ def improve(
         make: called with 0, 1, 2 ..., the number of the attempt.
         judge: scores an attempt.
         retries: at most so many after the first attempt.
+        has_time: whether another attempt may begin.
     """
     work = make(0)
     best = Improved(work, judge(work), [])
     best.attempts.append((best.checkpoint.scores["overall"], best.checkpoint.weakest))
     for number in range(1, retries + 1):
-        if best.checkpoint.verdict == "pass":
+        if best.checkpoint.verdict == "pass" or not has_time():
             break
         work = make(number)
         checkpoint = judge(work)

@@ -55,7 +55,7 @@ _FRAME = ("width", "height")
 
 STAGES: tuple[Stage, ...] = (
     Stage(
-        "script", (), 300, 2,
+        "script", (), 600, 2,
         "the next model; a sentence that fails its checks twice becomes the plain fact",
         ("video_id", *_ABOUT, "language", "target_seconds", "as_of"),
         (
@@ -75,7 +75,7 @@ STAGES: tuple[Stage, ...] = (
         ),
     ),
     Stage(
-        "thumbnail", ("script",), 60, 2,
+        "thumbnail", ("script",), 300, 2,
         "none: the composer needs nothing from outside",
         ("channel", "topic", "keywords", "series", "series_label", "synthetic", "seed"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from typing import Literal
 
@@ -148,7 +149,7 @@ def run(context: StageContext) -> StageOutput:
     from ml.generation.llm.orchestrator import Orchestrator
     from ml.generation.writer import write
 
-    brief, settings = context.brief, context.settings
+    brief, settings, started = context.brief, context.settings, time.monotonic()
     llm = Orchestrator.of(settings, video_id=brief.video_id, stage="script")
     best = improve(
         lambda attempt: write(
@@ -157,6 +158,8 @@ def run(context: StageContext) -> StageOutput:
         ),
         lambda draft: script_checkpoint(brief, draft.storyboard, settings),
         retries=settings.gate_retries,
+        # An attempt takes as long as the last one: none begins that the task might not see ended.
+        has_time=lambda: time.monotonic() - started < context.timeout_s / 3,
     )  # fmt: skip
     draft = best.work
     script = metadata.assemble(brief, draft.storyboard, metadata.estimate(draft.storyboard))

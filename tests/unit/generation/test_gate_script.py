@@ -99,3 +99,8 @@ def test_a_script_is_written_again_at_most_twice_and_only_while_it_gets_better(s
     assert asked == list(range(made))
     assert found.checkpoint.scores["overall"] == best == found.work
     assert [score for score, _ in found.attempts] == scores[:made]
+
+
+def test_no_attempt_begins_without_time_for_it():
+    found = improve(lambda number: [0.5, 0.9][number], _point, retries=2, has_time=lambda: False)
+    assert found.work == 0.5
