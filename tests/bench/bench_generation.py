@@ -7,8 +7,8 @@ for the first few the whole pipeline runs.
     python tests/bench/bench_generation.py --data-dir DATA --topics 20 --videos 3
     python tests/bench/bench_generation.py --data-dir DATA --s8
 
-With `--s8` one video of about 60 s is made in 1080p, by stage; self-consistency, the upright twin and
-ten thumbnails are measured apart. `cpu_seconds` is what the stage and its programs computed: on a
+With `--s8` one video of about 60 s is made in 1080p, by stage; self-consistency, the upright twin
+and ten thumbnails are measured apart. `cpu_seconds` is what a stage and its programs computed: on a
 machine that does other work, half of it is what two idle cores would need at least.
 """
 
