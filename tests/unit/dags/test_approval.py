@@ -1,4 +1,4 @@
-"""The task that asks a person, in a process of its own: what Airflow makes of it and its answers."""
+"""The task that asks a person, in its own process: what Airflow makes of it and its answers."""
 
 from __future__ import annotations
 
