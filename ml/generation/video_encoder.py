@@ -82,7 +82,8 @@ def encode(
         "-filter_complex", graph, "-map", "[video]", "-map", "[audio]", *marks, "-r", str(FPS),
         "-c:v", encoder, *_OPTIONS[encoder], "-pix_fmt", "yuv420p",
         "-c:a", "aac", "-b:a", "160k", "-ac", "2", "-ar", "48000", "-shortest",
-        "-movflags", "+faststart", "-map_metadata", "-1", "-fflags", "+bitexact",
+        "-movflags", "+faststart", "-fflags", "+bitexact",
+        "-map_metadata:g", "-1", "-map_metadata:s", "-1",  # those of chapters stay
         "-progress", "pipe:1", str(target),
     ]  # fmt: skip
     with (work / "ffmpeg.log").open("w+", encoding="utf-8") as errors:
