@@ -407,6 +407,18 @@ class Settings(BaseSettings):
     videos_per_plan: int = Field(2, ge=0, validation_alias="YTEMPIRE_VIDEOS_PER_PLAN")
     video_width: int = Field(1280, validation_alias="YTEMPIRE_VIDEO_WIDTH")
     video_height: int = Field(720, validation_alias="YTEMPIRE_VIDEO_HEIGHT")
+    video_vertical: bool = Field(
+        False,
+        validation_alias="YTEMPIRE_VIDEO_VERTICAL",
+        description="make a 9:16 twin of every video",
+    )
+    video_encoder: Literal["auto", "libx264", "h264_nvenc"] = Field(
+        "auto", validation_alias="YTEMPIRE_VIDEO_ENCODER"
+    )
+    music_path: Path | None = Field(
+        None, validation_alias="YTEMPIRE_MUSIC", description="sound file to play below the voice"
+    )
+    music_licence: str = Field("", validation_alias="YTEMPIRE_MUSIC_LICENCE")
     script_max_tokens: int = Field(2000, validation_alias="SCRIPT_MAX_TOKENS")
     script_temperature: float = Field(0.7, validation_alias="SCRIPT_TEMPERATURE")
     script_top_p: float = Field(0.9, validation_alias="SCRIPT_TOP_P")
@@ -469,9 +481,67 @@ class Settings(BaseSettings):
         "none", validation_alias="YTEMPIRE_LOCAL_LLM_QUANTISATION"
     )
 
+    # Voices
+    voice_primary_provider: Literal["piper", "elevenlabs", "azure", "google"] = Field(
+        "piper", validation_alias="VOICE_PRIMARY_PROVIDER"
+    )
+    voice_fallback_provider: Literal["piper", "elevenlabs", "azure", "google"] = Field(
+        "piper", validation_alias="VOICE_FALLBACK_PROVIDER"
+    )
+    voice_daily_budget_usd: float = Field(
+        5.0, ge=0, validation_alias="YTEMPIRE_VOICE_DAILY_BUDGET_USD", description="a UTC day, all"
+    )
+    elevenlabs_api_key: SecretStr | None = Field(None, validation_alias="ELEVENLABS_API_KEY")
+    elevenlabs_voice: str = Field("21m00Tcm4TlvDq8ikWAM", validation_alias="ELEVENLABS_VOICE")
+    elevenlabs_model: str = Field("eleven_multilingual_v2", validation_alias="ELEVENLABS_MODEL")
+    azure_speech_key: SecretStr | None = Field(None, validation_alias="AZURE_SPEECH_KEY")
+    azure_speech_region: str = Field(
+        "eastus", pattern=r"^[a-z0-9]+$", validation_alias="AZURE_SPEECH_REGION"
+    )
+    azure_voice: str = Field("en-US-AndrewNeural", validation_alias="AZURE_VOICE")
+    google_tts_api_key: SecretStr | None = Field(None, validation_alias="GOOGLE_TTS_API_KEY")
+    google_voice: str = Field("en-US-Neural2-D", validation_alias="GOOGLE_VOICE")
+
+    # Thumbnails
+    thumbnail_variants: int = Field(3, ge=1, le=20, validation_alias="THUMBNAIL_VARIATIONS")
+    thumbnail_model_path: Path | None = Field(
+        None,
+        validation_alias="THUMBNAIL_MODEL_PATH",
+        description="diffusers folder of a Stable Diffusion XL model; none composes instead",
+    )
+    thumbnail_model_width: int = Field(
+        1280, ge=64, multiple_of=8, validation_alias="THUMBNAIL_MODEL_WIDTH"
+    )
+    thumbnail_steps: int | None = Field(
+        None,
+        ge=1,
+        validation_alias="THUMBNAIL_INFERENCE_STEPS",
+        description="default: that of the style",
+    )
+    thumbnail_guidance: float | None = Field(
+        None, ge=0, validation_alias="THUMBNAIL_GUIDANCE_SCALE"
+    )
+    thumbnail_memory: Literal["none", "slices", "model_offload", "sequential_offload"] = Field(
+        "none", validation_alias="THUMBNAIL_MEMORY"
+    )
+
+    # The gate
     gate_min_score: float = Field(0.85, ge=0, le=1, validation_alias="YTEMPIRE_GATE_MIN_SCORE")
     gate_reject_score: float = Field(
         0.60, ge=0, le=1, validation_alias="YTEMPIRE_GATE_REJECT_SCORE"
+    )
+    gate_retries: int = Field(
+        2,
+        ge=0,
+        le=2,
+        validation_alias="YTEMPIRE_GATE_RETRIES",
+        description="how often a script is written again while its score rises",
+    )
+    approval_hours: float = Field(
+        0,
+        ge=0,
+        validation_alias="YTEMPIRE_APPROVAL_HOURS",
+        description="how long a held video waits for a person's answer; 0 asks nobody",
     )
 
     @field_validator("data_dir", mode="after")

@@ -4,8 +4,9 @@ Produces one scheduled video: script, voice, thumbnail, video, quality gate, pub
 video that is not wanted any more (cancelled, its channel closed) is skipped before it costs
 anything. The stages are those of `ml.generation.pipeline`; a finished stage is not redone, so
 clearing any task goes on where it stopped; `release` brings it to where its channel publishes and
-closes its provenance. One that fails is a dead letter: `ytempire replay video ID`. Started by
-`plan_videos` with the id of the video; the id is also the run id.
+closes its provenance. With YTEMPIRE_APPROVAL_HOURS a person is asked about a video that the gate
+holds. One that fails is a dead letter: `ytempire replay video ID`. Started by `plan_videos` with
+the id of the video; the id is also the run id.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, chain, dag, task
+from ytempire_airflow.approval import approval
 from ytempire_airflow.assets import VIDEO_SCHEDULE, VIDEOS
 from ytempire_airflow.defaults import DEFAULT_ARGS, GPU_ARGS
 
@@ -67,8 +69,8 @@ def generate_video():
         record_provenance(released.video_id)
         return vars(released)
 
-    stages = (stage_task(stage.name, stage.timeout_s, stage.retries) for stage in STAGES)
-    chain(admit(), *stages, release())
+    tasks = [stage_task(stage.name, stage.timeout_s, stage.retries) for stage in STAGES]
+    chain(admit(), *tasks[:-1], *approval(), tasks[-1], release())
 
 
 generate_video()

@@ -1,7 +1,8 @@
 """Captions in step with the voice: SRT for the player, ASS to burn in.
 
 A sentence's start and end are those of its own audio, to the sample. The times of words inside it
-are interpolated by their length, not aligned with the sound.
+are those that the voice's provider has aligned with the sound; without any they are interpolated
+by the words' length.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-MAX_LINE_CHARS, MAX_LINES = 40, 2
+MAX_LINE_CHARS, MAX_UPRIGHT_CHARS, MAX_LINES = 40, 24, 2
 _PAUSE_CHARS = 2  # a word's share of time counts its letters and about two for the gap
 
 
 class TimedSentence(BaseModel):
-    """A spoken sentence with its place in the audio, in seconds."""
+    """A spoken sentence with its place in the audio, in seconds.
+
+    Attributes:
+        word_ends: of its words, where the voice's provider has aligned them with the sound.
+    """
 
     scene: int
     text: str
     start: float
     end: float
+    word_ends: list[float] | None = None
 
 
 class Timeline(BaseModel):
@@ -55,18 +61,25 @@ class Caption:
         return "\n".join(" ".join(line) for line in self.lines)
 
 
-def captions(timeline: Timeline) -> list[Caption]:
-    """Cut every sentence into captions of at most two lines."""
-    return [caption for sentence in timeline.sentences for caption in _of_sentence(sentence)]
+def line_chars(width: int, height: int) -> int:
+    """How long a line may be on a frame of that shape."""
+    return MAX_LINE_CHARS if width >= height else MAX_UPRIGHT_CHARS
 
 
-def _of_sentence(sentence: TimedSentence) -> list[Caption]:
+def captions(timeline: Timeline, chars: int = MAX_LINE_CHARS) -> list[Caption]:
+    """Cut every sentence into captions of at most two lines of at most `chars` characters."""
+    return [caption for sentence in timeline.sentences for caption in _of_sentence(sentence, chars)]
+
+
+def _of_sentence(sentence: TimedSentence, chars: int) -> list[Caption]:
     words = sentence.text.split()
     weights = [len(word) + _PAUSE_CHARS for word in words]
     total, span = sum(weights), sentence.end - sentence.start
-    ends = [sentence.start + span * sum(weights[: i + 1]) / total for i in range(len(words))]
+    ends = sentence.word_ends or [
+        sentence.start + span * sum(weights[: i + 1]) / total for i in range(len(words))
+    ]
     found, at, start = [], 0, sentence.start
-    for lines in _pages(words):
+    for lines in _pages(words, chars):
         number = sum(len(line) for line in lines)
         own = tuple(ends[at : at + number])
         found.append(Caption(start, own[-1], lines, own))
@@ -74,14 +87,14 @@ def _of_sentence(sentence: TimedSentence) -> list[Caption]:
     return found
 
 
-def _pages(words: Sequence[str]) -> list[tuple[tuple[str, ...], ...]]:
+def _pages(words: Sequence[str], chars: int) -> list[tuple[tuple[str, ...], ...]]:
     """Lines of even length, two to a caption."""
     letters = len(" ".join(words))
-    n_lines = -(-letters // MAX_LINE_CHARS)
+    n_lines = -(-letters // chars)
     width = max(-(-letters // n_lines) + 4, max(len(word) for word in words))
     lines: list[list[str]] = [[]]
     for word in words:
-        if lines[-1] and len(" ".join([*lines[-1], word])) > min(width, MAX_LINE_CHARS):
+        if lines[-1] and len(" ".join([*lines[-1], word])) > min(width, chars):
             lines.append([])
         lines[-1].append(word)
     pages = [lines[i : i + MAX_LINES] for i in range(0, len(lines), MAX_LINES)]
@@ -122,11 +135,14 @@ def _seconds(stamp: str) -> float:
 
 def to_ass(items: Sequence[Caption], *, width: int, height: int, accent: str) -> str:
     """Styled captions: white, each word turning to `accent` (#rrggbb) as it is spoken."""
-    size = round(height * 0.058)
+    unit = min(width, height)
+    size = round(unit * 0.058)
+    # The apps lay their buttons over the lowest part of an upright video.
+    bottom = 0.055 if width >= height else 0.16
     style = (
         f"Style: Default,DejaVu Sans,{size},{_ass_color(accent)},&H00FFFFFF,&H00101010,&H80000000,"
-        f"-1,0,0,0,100,100,0,0,1,{height / 240:.1f},{height / 480:.1f},2,"
-        f"{round(width * 0.06)},{round(width * 0.06)},{round(height * 0.055)},1"
+        f"-1,0,0,0,100,100,0,0,1,{unit / 240:.1f},{unit / 480:.1f},2,"
+        f"{round(width * 0.06)},{round(width * 0.06)},{round(height * bottom)},1"
     )
     head = (
         "[Script Info]\nScriptType: v4.00+\nWrapStyle: 2\nScaledBorderAndShadow: yes\n"

@@ -13,8 +13,9 @@ from ml.generation.captions import Timeline, from_srt
 from ml.generation.checks import Check, rule
 from ml.generation.media import intervals, loudness, probe, run_ffmpeg
 from ml.generation.stage import StageContext
-from ml.generation.thumbnail import MAX_BYTES, SIZE
-from ml.generation.voice import MAX_TRUE_PEAK, TARGET_LUFS
+from ml.generation.thumbnail import MAX_BYTES
+from ml.generation.thumbnail_compose import SIZE
+from ml.generation.voice_enhance import MAX_TRUE_PEAK, TARGET_LUFS
 
 MIN_SECONDS, MAX_SECONDS = 20.0, 60.0
 LOUDNESS_TOLERANCE = 0.5
@@ -26,13 +27,17 @@ _SPEECH_DB, _HOP_S = -42.0, 0.01
 
 def technical_checks(context: StageContext) -> list[Check]:
     """All of them, for the video, its sound, its captions and its thumbnail."""
+    return [*video_checks(context), *_thumbnail(context)]
+
+
+def video_checks(context: StageContext) -> list[Check]:
+    """Those of the video, its sound and its captions."""
     video = context.inputs["video"]["video.mp4"]
     return [
         *_streams(context, video),
         *_sound(video),
         *_picture(video),
         _sync(context, video),
-        *_thumbnail(context),
     ]
 
 

@@ -14,7 +14,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,34 +55,45 @@ _FRAME = ("width", "height")
 
 STAGES: tuple[Stage, ...] = (
     Stage(
-        "script", (), 300, 2,
+        "script", (), 600, 2,
         "the next model; a sentence that fails its checks twice becomes the plain fact",
         ("video_id", *_ABOUT, "language", "target_seconds", "as_of"),
         (
             "script_model_provider", "script_model_name", "script_model_fallbacks",
             "script_strategy", "script_temperature", "script_top_p", "script_max_tokens",
             "llm_routing", "openai_compatible_url", "local_llm_path", "local_llm_quantisation",
+            "gate_min_score", "gate_reject_score", "gate_retries",
         ),
     ),
     Stage(
         "voice", ("script",), 120, 3,
-        "none: one local voice; the task is retried",
+        "the other provider, then the task is retried",
         ("video_id", "channel"),
+        (
+            "voice_primary_provider", "voice_fallback_provider", "elevenlabs_voice",
+            "elevenlabs_model", "azure_voice", "google_voice",
+        ),
     ),
     Stage(
-        "thumbnail", ("script",), 60, 2,
+        "thumbnail", ("script",), 300, 2,
         "none: the composer needs nothing from outside",
-        ("channel", "topic", "series", "synthetic", "seed"),
+        ("channel", "topic", "keywords", "series", "series_label", "synthetic", "seed"),
+        (
+            "thumbnail_variants", "thumbnail_model_path", "thumbnail_model_width",
+            "thumbnail_steps", "thumbnail_guidance", "thumbnail_memory",
+        ),
     ),
     Stage(
         "video", ("script", "voice"), 600, 2,
         "without a trend curve its scene is left out",
-        ("channel", "topic", "series", "series_label", "synthetic", "seed", *_FRAME),
+        ("channel", "topic", "keywords", "facts", "series", "series_label", "synthetic", "seed",
+         *_FRAME),
+        ("video_vertical", "video_encoder", "music_path", "music_licence"),
     ),
     Stage(
         "gate", ("script", "voice", "thumbnail", "video"), 180, 1,
         "none: an unsure verdict is *held*",
-        ("topic", "facts", "synthetic", *_FRAME),
+        ("topic", *_FRAME),
         ("gate_min_score", "gate_reject_score"),
     ),
     Stage(
@@ -161,6 +172,46 @@ def run_stage(
     store.put_text(f"{_prefix(brief, name, digest)}/result.json", result.to_json())
     log.info("stage %s of %s took %.1f s", name, brief.video_id, result.seconds)
     return result
+
+
+def finished(
+    name: str, brief: VideoBrief, *, store: ArtifactStore, settings: Settings
+) -> StageResult:
+    """The result of a stage for exactly this input.
+
+    Raises:
+        GenerationError: if it is not finished.
+    """
+    return _finished(name, brief, store, settings)
+
+
+def amend(
+    result: StageResult,
+    brief: VideoBrief,
+    *,
+    store: ArtifactStore,
+    texts: Mapping[str, str],
+    metrics: Mapping[str, Any],
+) -> StageResult:
+    """Add files and metrics to a finished stage; what follows from it is made again.
+
+    Args:
+        result: of the stage.
+        brief: of its video.
+        store: where its files lie.
+        texts: content by file name.
+        metrics: added to its own.
+    """
+    prefix = _prefix(brief, result.stage, result.input_hash)
+    outputs = dict(result.outputs)
+    for file, text in texts.items():
+        store.put_text(f"{prefix}/{file}", text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        entry = {"key": f"{prefix}/{file}", "sha256": digest, "bytes": len(text.encode())}
+        outputs[file] = entry
+    amended = replace(result, outputs=outputs, metrics={**result.metrics, **metrics})
+    store.put_text(f"{prefix}/result.json", amended.to_json())
+    return amended
 
 
 def input_hash(

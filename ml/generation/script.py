@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections import Counter
 from typing import Literal
 
@@ -9,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml.generation.stage import StageContext, StageOutput
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
+
+_SEED_STEP = 1_000_003  # another attempt is another seed
 
 Origin = Literal["model", "fact", "template"]
 SceneKind = Literal["title", "chart", "fact", "why", "outro"]
@@ -138,23 +142,35 @@ def code_version() -> str:
 
 
 def run(context: StageContext) -> StageOutput:
-    """Write `script.json` and `storyboard.json`."""
+    """Write `script.json`, `storyboard.json` and `checkpoint.json`, what the gate says of it."""
     from ml.generation import metadata
+    from ml.generation.gate_content import script_checkpoint
+    from ml.generation.gate_improvement import improve
     from ml.generation.llm.orchestrator import Orchestrator
     from ml.generation.writer import write
 
-    settings = context.settings
-    llm = Orchestrator.of(settings, video_id=context.brief.video_id, stage="script")
-    draft = write(
-        context.brief, llm,
-        strategy=settings.script_strategy, max_tokens=settings.script_max_tokens,
+    brief, settings, started = context.brief, context.settings, time.monotonic()
+    llm = Orchestrator.of(settings, video_id=brief.video_id, stage="script")
+    best = improve(
+        lambda attempt: write(
+            brief.model_copy(update={"seed": brief.seed + _SEED_STEP * attempt}), llm,
+            strategy=settings.script_strategy, max_tokens=settings.script_max_tokens,
+        ),
+        lambda draft: script_checkpoint(brief, draft.storyboard, settings),
+        retries=settings.gate_retries,
+        # An attempt takes as long as the last one: none begins that the task might not see ended.
+        has_time=lambda: time.monotonic() - started < context.timeout_s / 3,
     )  # fmt: skip
-    script = metadata.assemble(context.brief, draft.storyboard, metadata.estimate(draft.storyboard))
+    draft = best.work
+    script = metadata.assemble(brief, draft.storyboard, metadata.estimate(draft.storyboard))
     script.generation_cost = llm.calls.cost_usd
     files = {
         "script.json": context.write_text("script.json", script.model_dump_json(indent=2)),
         "storyboard.json": context.write_text(
             "storyboard.json", draft.storyboard.model_dump_json(indent=2)
+        ),
+        "checkpoint.json": context.write_text(
+            "checkpoint.json", json.dumps(best.checkpoint.report(), indent=2)
         ),
     }
     origins = [s.origin for scene in draft.storyboard.scenes for s in scene.sentences]
@@ -163,6 +179,8 @@ def run(context: StageContext) -> StageOutput:
         "dropped": draft.dropped,
         "facts_left_out": draft.facts_left_out,
         "method": draft.method,
+        "checkpoint": best.checkpoint.summary(),
+        "attempts": best.attempts,
         "strategy": draft.strategy,
         **llm.calls.report(),
         "prompt_versions": draft.prompt_versions,

@@ -29,7 +29,7 @@ class Stills:
         self._brief = brief
         self._size = (brief.width, brief.height)
         self._base, self._main, self._accent = drawing.palette(brief.channel.brand_colors)
-        self._unit = brief.height / 720
+        self._unit = min(brief.width, brief.height) / 720
 
     def background(self, number: int) -> Image.Image:
         """A gradient with two lights; every scene has its own."""

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import threading
+import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ml.exceptions import GenerationError
 from ml.generation import captions, drawing
 from ml.generation.brief import VideoBrief
-from ml.generation.media import ffmpeg, probe
+from ml.generation.media import probe
 from ml.generation.script import Scene, Storyboard
 from ml.generation.stage import StageContext, StageOutput
 from ml.generation.stills import Stills, save
+from ml.generation.text import clean
+from ml.generation.video_encoder import FPS, encode, encoders
+from ml.generation.video_sound import music, sound_graph
 
 log = logging.getLogger(__name__)
 
-CODE_VERSION = "1"
-FPS = 25
+CODE_VERSION = "2"
 
 _ENTER = 0.45  # seconds in which a foreground slides and fades in
 _REVEAL_AT, _REVEAL_FOR = 0.5, 1.8  # when the trend curve is drawn, and for how long
@@ -32,47 +35,114 @@ def code_version() -> str:
 
 
 def run(context: StageContext) -> StageOutput:
-    """Write `video.mp4` and `captions.srt`."""
-    brief, inputs = context.brief, context.inputs
+    """Write `video.mp4` and `captions.srt`, and `vertical.mp4` where that is set."""
+    inputs, settings = context.inputs, context.settings
     board = Storyboard.model_validate_json(
         inputs["script"]["storyboard.json"].read_text(encoding="utf-8")
     )
     timeline = captions.Timeline.model_validate_json(
         inputs["voice"]["timeline.json"].read_text(encoding="utf-8")
     )
+    track, voice = music(settings), inputs["voice"]["voice.wav"]
     shown = captions.captions(timeline)
     srt = context.write_text("captions.srt", captions.to_srt(shown))
-    accent = drawing.hexadecimal(drawing.palette(brief.channel.brand_colors)[2])
-    ass = captions.to_ass(shown, width=brief.width, height=brief.height, accent=accent)
-    context.write_text("captions.ass", ass)
-    started = time.monotonic()
-    inputs_args, graph = scene_graph(brief, board, timeline, context.work)
-    drawn = time.monotonic() - started
-    target = context.work / "video.mp4"
-    encode(
-        [*inputs_args, "-i", str(inputs["voice"]["voice.wav"])],
-        graph, target, work=context.work, seconds=timeline.duration, timeout_s=context.timeout_s,
-    )  # fmt: skip
-    streams = probe(target)
-    metrics = {
-        "draw_seconds": round(drawn, 2),
-        "encode_seconds": round(time.monotonic() - started - drawn, 2),
-        "duration_s": streams.duration_s,
-        "captions": len(shown),
-        "scenes": len(board.scenes),
-        "fps": FPS,
-    }
-    return StageOutput(
-        "ffmpeg/libx264",
-        {"video.mp4": target, "captions.srt": srt},
-        metrics,
-    )
+    files = {"video.mp4": context.work / "video.mp4", "captions.srt": srt}
+    render = _Render(board, timeline, voice, track, settings.video_encoder, context.timeout_s)
+    metrics, encoder = render(context.brief, context.work / "wide", files["video.mp4"])
+    if settings.video_vertical:
+        upright = context.brief.model_copy(update=vertical(context.brief))
+        files["vertical.mp4"] = context.work / "vertical.mp4"
+        own, _ = render(upright, context.work / "upright", files["vertical.mp4"])
+        metrics["vertical"] = own
+    metrics |= {"captions": len(shown), "scenes": len(board.scenes), "fps": FPS}
+    if track:
+        metrics["music"] = {"file": track.name, "licence": settings.music_licence}
+    return StageOutput(f"ffmpeg/{encoder}", files, metrics)
+
+
+def vertical(brief: VideoBrief) -> dict[str, int]:
+    """Width and height of the 9:16 twin: as wide as the video is high."""
+    short = min(brief.width, brief.height)
+    return {"width": short, "height": short * 16 // 9 // 2 * 2}
+
+
+@dataclass(frozen=True)
+class _Render:
+    """Draws and encodes one shape of a video."""
+
+    board: Storyboard
+    timeline: captions.Timeline
+    voice: Path
+    track: Path | None
+    encoder: str
+    timeout_s: float
+
+    def __call__(self, brief: VideoBrief, work: Path, target: Path) -> tuple[dict[str, Any], str]:
+        """Write `target`; returns what it took, and the encoder."""
+        work.mkdir()
+        started = time.monotonic()
+        shown = captions.captions(self.timeline, captions.line_chars(brief.width, brief.height))
+        accent = drawing.hexadecimal(drawing.palette(brief.channel.brand_colors)[2])
+        ass = captions.to_ass(shown, width=brief.width, height=brief.height, accent=accent)
+        (work / "captions.ass").write_text(ass, encoding="utf-8")
+        pictures, graph, count = scene_graph(brief, self.board, self.timeline, work)
+        graph += ";\n" + sound_graph(count, self.track, self.timeline.duration)
+        (work / "chapters.txt").write_text(chapters(self.board, self.timeline), encoding="utf-8")
+        sounds = ["-i", str(self.voice)]
+        sounds += ["-stream_loop", "-1", "-i", str(self.track)] if self.track else []
+        drawn = time.monotonic() - started
+        used = self._encode(
+            [*pictures, *sounds, "-i", "chapters.txt"], graph, target, work,
+            count + (2 if self.track else 1),
+        )  # fmt: skip
+        metrics = {
+            "draw_seconds": round(drawn, 2),
+            "encode_seconds": round(time.monotonic() - started - drawn, 2),
+            "duration_s": probe(target).duration_s,
+            "size": [brief.width, brief.height],
+        }
+        return metrics, used
+
+    def _encode(
+        self, inputs: list[str], graph: str, target: Path, work: Path, chapters: int
+    ) -> str:
+        names = encoders(self.encoder)
+        for name in names:
+            try:
+                encode(
+                    inputs, graph, target, work=work, seconds=self.timeline.duration,
+                    timeout_s=self.timeout_s, encoder=name, chapters=chapters,
+                )  # fmt: skip
+            except GenerationError as error:
+                if name == names[-1]:
+                    raise
+                log.warning("%s does not work here, the next one is tried: %s", name, error)
+            else:
+                return name
+        raise GenerationError("there is no encoder")
+
+
+def chapters(board: Storyboard, timeline: captions.Timeline) -> str:
+    """The scenes as chapters, in ffmpeg's metadata format."""
+    names = {"title": "Intro", "chart": "The trend", "outro": "Your turn"}
+    lines = [";FFMETADATA1"]
+    for scene, (start, end) in zip(board.scenes, timeline.scene_spans(), strict=True):
+        name = re.sub(r"([=;#\\\n])", r"\\\1", names.get(scene.kind, clean(scene.heading, 60)))
+        lines += [
+            "[CHAPTER]", "TIMEBASE=1/1000", f"START={round(start * 1000)}",
+            f"END={round(end * 1000)}", f"title={name}",
+        ]  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 def scene_graph(
     brief: VideoBrief, board: Storyboard, timeline: captions.Timeline, work: Path
-) -> tuple[list[str], str]:
-    """Draw the stills and build ffmpeg's inputs and filter graph for them."""
+) -> tuple[list[str], str, int]:
+    """Draw the stills and build ffmpeg's inputs and filter graph for them.
+
+    Returns:
+        Arguments that open the stills, the graph up to `[video]`, and how many stills there are.
+    """
     stills = Stills(brief)
     arguments: list[str] = []
     parts: list[str] = []
@@ -87,7 +157,7 @@ def scene_graph(
         count += len(files)
     joined = "".join(f"[s{number}]" for number in range(len(board.scenes)))
     parts.append(f"{joined}concat=n={len(board.scenes)}:v=1:a=0[cut]")
-    bar = max(4, brief.height // 120)
+    bar = max(4, min(brief.width, brief.height) // 120)
     total = sum(frames) / FPS
     accent = drawing.hexadecimal(drawing.palette(brief.channel.brand_colors)[2])
     parts.append(f"color=c=0x{accent[1:]}:s={brief.width}x{bar}:r={FPS}:d={total:.3f}[bar]")
@@ -95,8 +165,7 @@ def scene_graph(
     # Relative names: the work folder is ffmpeg's own, so no path needs escaping for the graph.
     (work / "fonts").symlink_to(drawing.fonts_dir(), target_is_directory=True)
     parts.append("[barred]ass=captions.ass:fontsdir=fonts,format=yuv420p[video]")
-    parts.append(f"[{count}:a]aresample=48000,apad=whole_dur={total:.3f}[audio]")
-    return arguments, ";\n".join(parts)
+    return arguments, ";\n".join(parts), count
 
 
 def _frames(spans: Sequence[tuple[float, float]]) -> list[int]:
@@ -139,57 +208,3 @@ def _scene_filter(brief: VideoBrief, number: int, first: int, layers: int, frame
         f"[b{number}][f{number}]overlay=x=0:y={slide}:eval=frame:shortest=1,"
         f"trim=end_frame={frames},setsar=1[s{number}]"
     )
-
-
-def encode(
-    inputs: Sequence[str],
-    graph: str,
-    target: Path,
-    *,
-    work: Path,
-    seconds: float,
-    timeout_s: float,
-) -> None:
-    """Run the encode and follow ffmpeg's own progress.
-
-    Raises:
-        GenerationError: if ffmpeg fails or does not end in time.
-    """
-    command = [
-        ffmpeg(), "-hide_banner", "-nostdin", "-y", "-loglevel", "error", *inputs,
-        "-filter_complex", graph, "-map", "[video]", "-map", "[audio]", "-r", str(FPS),
-        "-c:v", "libx264", "-preset", "veryfast", "-crf", "21", "-pix_fmt", "yuv420p",
-        "-c:a", "aac", "-b:a", "160k", "-ac", "2", "-ar", "48000", "-shortest",
-        "-movflags", "+faststart", "-map_metadata", "-1", "-fflags", "+bitexact",
-        "-progress", "pipe:1", str(target),
-    ]  # fmt: skip
-    with (work / "ffmpeg.log").open("w+", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            command, cwd=work, stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-        watchdog = threading.Timer(timeout_s, process.kill)
-        watchdog.start()
-        try:
-            _follow(process, seconds)
-        finally:
-            watchdog.cancel()
-            process.kill()  # does nothing to a process that has ended
-            process.wait()
-        if process.returncode != 0:
-            errors.seek(0)
-            lines = errors.read().strip().splitlines()
-            reason = lines[-1] if lines else f"ended by signal within {timeout_s:.0f} s"
-            raise GenerationError(f"ffmpeg could not encode the video: {reason}")
-
-
-def _follow(process: subprocess.Popen[str], seconds: float) -> None:
-    """Log every quarter; blocks until ffmpeg closes its output."""
-    reported = 0
-    for line in process.stdout or ():
-        name, _, value = line.strip().partition("=")
-        if name == "out_time_us" and value.isdigit():
-            quarter = int(4 * int(value) / 1e6 / seconds)
-            if quarter > reported:
-                reported = quarter
-                log.info("encoded %s %%", min(100, 25 * quarter))
-    process.wait()

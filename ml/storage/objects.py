@@ -124,6 +124,13 @@ class ObjectStore:
         except botocore.exceptions.BotoCoreError as error:
             raise ServiceUnavailableError(f"object storage: {error}") from error
 
+    def link(self, bucket: str, key: str, seconds: int) -> str:
+        """An address that opens one object for so many seconds (at most a week) without a login."""
+        address: str = self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=min(seconds, 604_800)
+        )
+        return address
+
     def ensure_buckets(self) -> None:
         """Create the buckets that are missing."""
         from minio import Minio

@@ -42,6 +42,7 @@ from ml.world.providers import (
     serpapi_api,
     tiktok_api,
     trends_api,
+    voice_api,
     wikipedia_api,
     x_api,
     youtube_analytics_api,
@@ -96,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(x_api.router(world))
     app.include_router(tiktok_api.router(world))
     app.include_router(llm_api.router(world))
+    app.include_router(voice_api.router(world))
     _add_health(app, world)
     app.include_router(_admin(world))
     # Last: a feed may have an address below another provider's.

@@ -5,6 +5,11 @@ them by hand. Scripts are written for all of them and compared with their own an
 for the first few the whole pipeline runs.
 
     python tests/bench/bench_generation.py --data-dir DATA --topics 20 --videos 3
+    python tests/bench/bench_generation.py --data-dir DATA --s8
+
+With `--s8` one video of about 60 s is made in 1080p, by stage; self-consistency, the upright twin
+and ten thumbnails are measured apart. `cpu_seconds` is what a stage and its programs computed: on a
+machine that does other work, half of it is what two idle cores would need at least.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import json
 import logging
 import lzma
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -32,6 +38,7 @@ from ml.generation.facts import video_fact
 from ml.generation.gate_content import spoken
 from ml.generation.relevance import measure
 from ml.generation.script import Script
+from ml.generation.stage import StageResult
 from ml.generation.text import clean, latin, words
 from ml.settings import Settings, get_settings
 
@@ -42,6 +49,9 @@ def main() -> None:
     """Run the bench and write its JSON."""
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if arguments.s8:
+        _write(arguments.out.with_name("generation_s8.json"), s8(arguments))
+        return
     briefs = real_briefs(arguments.data_dir, arguments.country, arguments.topics)
     with tempfile.TemporaryDirectory() as folder:
         settings = get_settings().model_copy(update={"outbox_dir": Path(folder) / "outbox"})
@@ -53,10 +63,59 @@ def main() -> None:
             "scripts": scripts(briefs, store, settings),
             "videos": videos(briefs[: arguments.videos], store, settings),
         }
+    _write(arguments.out, report)
+
+
+def _write(path: Path, report: dict[str, object]) -> None:
     text = json.dumps(report, indent=2)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(text + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")
     print(text)
+
+
+def s8(arguments: argparse.Namespace) -> dict[str, object]:
+    """One 1080p video by stage, and what is reported apart."""
+    country = real_briefs(arguments.data_dir, arguments.country, 1)[0]
+    brief = country.model_copy(update={"width": 1920, "height": 1080, "target_seconds": 60.0})
+    report: dict[str, object] = {**provenance(), "load_before": os.getloadavg()[0]}
+    with tempfile.TemporaryDirectory() as folder:
+        plain = get_settings().model_copy(update={"outbox_dir": Path(folder) / "outbox"})
+        once = plain.model_copy(update={"gate_retries": 0})
+        store = LocalStore(Path(folder) / "store")
+        stages, total = {}, 0.0
+        for stage in pipeline.STAGES:
+            stages[stage.name], result = _timed(stage.name, brief, store, once)
+            total += result.seconds
+            if stage.name == "video":
+                report["duration_s"] = result.metrics["duration_s"]
+                report["encode_seconds"] = result.metrics["encode_seconds"]
+            if stage.name == "gate":
+                report["gate"] = {k: result.metrics[k] for k in ("verdict", "checkpoints")}
+        report |= {"stages": stages, "seconds": round(total, 1), "cost_usd": 0.0}
+        report["videos_a_day"] = round(86400 / total)
+        agreeing = once.model_copy(update={"script_strategy": "self_consistency"})
+        upright = once.model_copy(update={"video_vertical": True})
+        ten = once.model_copy(update={"thumbnail_variants": 10})
+        report["apart"] = {
+            "script by self-consistency": _timed("script", brief, store, agreeing)[0],
+            "video with its upright twin": _timed("video", brief, store, upright)[0],
+            "ten thumbnails": _timed("thumbnail", brief, store, ten)[0],
+        }
+    report["load_after"] = os.getloadavg()[0]
+    return report
+
+
+def _timed(
+    stage: str, brief: VideoBrief, store: LocalStore, settings: Settings
+) -> tuple[dict[str, float], StageResult]:
+    before = _cpu()
+    result = pipeline.run_stage(stage, brief, store=store, settings=settings)
+    return {"seconds": result.seconds, "cpu_seconds": round(_cpu() - before, 2)}, result
+
+
+def _cpu() -> float:
+    own, programs = (resource.getrusage(who) for who in (0, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in (own, programs))
 
 
 def scripts(briefs: list[VideoBrief], store: LocalStore, settings: Settings) -> dict[str, object]:
@@ -184,6 +243,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--country", default="US")
     parser.add_argument("--topics", type=int, default=20)
     parser.add_argument("--videos", type=int, default=3)
+    parser.add_argument("--s8", action="store_true")
     results = Path(__file__).with_name("results") / "generation.json"
     parser.add_argument("--out", type=Path, default=results)
     arguments = parser.parse_args()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
-from ml.generation import pipeline
+from ml.generation import gate_approval, pipeline
 from ml.generation.artifacts import ArtifactStore, LocalStore, sha256_of
 from ml.generation.brief import ChannelBrief, Fact, SeriesPoint, VideoBrief
 from ml.generation.captions import Timeline, captions, from_srt
@@ -54,7 +56,9 @@ def brief(video_id: str, **changes) -> VideoBrief:
 
 @pytest.fixture(scope="module")
 def settings(stack: Settings, tmp_path_factory) -> Settings:
-    return stack.model_copy(update={"outbox_dir": tmp_path_factory.mktemp("outbox")})
+    # One attempt: whether another one would be better is not what is tested here.
+    changes = {"outbox_dir": tmp_path_factory.mktemp("outbox"), "gate_retries": 0}
+    return stack.model_copy(update=changes)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +156,7 @@ def test_a_killed_stage_leaves_nothing_finished_and_is_done_again(made, store, s
     (tmp_path / "brief.json").write_text(small.model_dump_json())
     code = textwrap.dedent(f"""
         from pathlib import Path
-        from ml.generation import pipeline
+        from ml.generation import gate_approval, pipeline
         from ml.generation.artifacts import LocalStore
         from ml.generation.brief import VideoBrief
         from ml.settings import get_settings
@@ -182,6 +186,8 @@ def test_a_killed_stage_leaves_nothing_finished_and_is_done_again(made, store, s
 
 def test_a_scheduled_video_is_recorded_once_however_often_its_stages_run(settings):
     """Object storage and Postgres: files, rows, costs, embedding and status."""
+    # Every score is between these thresholds, so that there is something to decide.
+    settings = settings.changed({"gate_min_score": 1.0, "gate_reject_score": 0.0})
     planned = brief("scheduled", target_seconds=25)
     with connect(settings.require("database_url")) as conn:
         conn.execute(
@@ -197,6 +203,16 @@ def test_a_scheduled_video_is_recorded_once_however_often_its_stages_run(setting
             for stage in pipeline.STAGES
         ]
     assert all(summary["reused"] for summary in summaries)
+    assert summaries[-1]["verdict"] == "held"
+    asked = gate_approval.request("scheduled", settings)
+    assert asked is not None
+    link = re.search(r"!\[thumbnail\]\((.+?)\)", asked.body)
+    assert httpx.get(link[1], trust_env=False).content[:3] == b"\xff\xd8\xff"
+    assert gate_approval.decide("scheduled", "approve", "ada", settings) == "pass"
+    assert gate_approval.decide("scheduled", "approve", "ada", settings) == "pass"
+    released = run_scheduled_stage("scheduled", "publish", settings=settings)
+    assert (released["reused"], released["verdict"]) == (False, "pass")
+    assert gate_approval.request("scheduled", settings) is None
     record_failure("scheduled", settings=settings)  # a late failure callback
     with connect(settings.require("database_url")) as conn:
         video = conn.execute(
@@ -211,9 +227,10 @@ def test_a_scheduled_video_is_recorded_once_however_often_its_stages_run(setting
     assert len(video) == 1
     topic_id, verdict, duration, listed, local_path = video[0]
     assert topic_id == "t-1"
-    assert status == (verdict,)
+    assert status == (verdict,) == ("published",)
     assert 20 <= duration <= 60
-    assert counts == (len(pipeline.STAGES), len(pipeline.STAGES) + 2, 1)
+    # Publishing has been done twice, before and after the decision.
+    assert counts == (len(pipeline.STAGES), len(pipeline.STAGES) + 3, 1)
     assert (Path(local_path) / "video.mp4").is_file()
     manifest = content_store(settings).get_text(listed["manifest.json"]["key"])
     assert json.loads(manifest)["video_id"] == "scheduled"

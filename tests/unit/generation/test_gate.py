@@ -5,12 +5,11 @@ import pytest
 
 from ml.exceptions import GenerationError
 from ml.generation.captions import TimedSentence, Timeline, captions, from_srt, to_srt
-from ml.generation.checks import Check
-from ml.generation.gate import aggregate, decide
-from ml.generation.gate_content import listed_words
+from ml.generation.checks import Check, Checkpoint, aggregate, decide
 from ml.generation.gate_technical import sync_error_ms
 from ml.generation.media import loudnorm_report, probe
 from ml.generation.relevance import measure
+from ml.safety.policy import listed_words
 
 
 def check(part: str, score: float) -> Check:
@@ -24,8 +23,21 @@ def test_one_technical_failure_is_enough_to_hold_a_video():
     assert aggregate([*good, *[check("technical", 0.0)] * 4])["overall"] == 0.5
 
 
-def test_a_script_without_content_checks_scores_nothing():
-    assert aggregate([check("technical", 1.0), check("policy", 1.0)])["overall"] == 0.0
+def test_nothing_judged_scores_nothing():
+    assert aggregate([]) == {"overall": 0.0}
+    unknown = Check("x", "content", "model", "1", None, "", True, None, "no model")
+    assert aggregate([unknown])["overall"] == 0.0
+
+
+def test_an_estimate_is_no_part_of_the_score():
+    estimate = Check("engagement", "estimate", "model", "1", 0.1, "", True, 0.1)
+    assert aggregate([check("content", 0.9), estimate]) == {"content": 0.9, "overall": 0.9}
+
+
+def test_a_checkpoint_names_its_weakest_check():
+    checks = [check("content", 1.0), Check("y", "content", "model", "1", 0.1, "", True, 0.7)]
+    point = Checkpoint.of("script", checks, (0.85, 0.6))
+    assert (point.verdict, point.weakest, point.scores["overall"]) == ("held", "y", 0.7)
 
 
 @pytest.mark.parametrize(
