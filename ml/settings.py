@@ -274,6 +274,14 @@ class Settings(BaseSettings):
         1_048_576, ge=1024, validation_alias="YTEMPIRE_API_MAX_BODY_BYTES"
     )
 
+    api_wait_s: float = Field(
+        30.0,
+        ge=0,
+        le=300,
+        validation_alias="YTEMPIRE_API_WAIT_S",
+        description="how long a route of long work waits for its run before it answers 202",
+    )
+
     # Orchestration
     ingest_schedule: str | None = Field(
         None,

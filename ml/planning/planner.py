@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 
 from ml.clock import as_of as current_as_of
 from ml.exceptions import FatalError
-from ml.generation.brief import SeriesPoint, VideoBrief
+from ml.generation.brief import Fact, SeriesPoint, VideoBrief
 from ml.generation.facts import video_fact
 from ml.planning.channels import ChannelConfig, active_channels, ensure_default_channels
 from ml.settings import Settings, get_settings
@@ -255,3 +255,12 @@ def _series(conn: psycopg.Connection, topic_id: str, now: datetime) -> tuple[Ser
 def _rows(conn: psycopg.Connection, query: str, **values: Any) -> list[dict[str, Any]]:
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query.encode(), values).fetchall()
+
+
+def topic_material(
+    conn: psycopg.Connection, topic_id: str, now: datetime
+) -> tuple[tuple[Fact, ...], tuple[str, ...], tuple[SeriesPoint, ...]]:
+    """What the marts know of a topic as of `now`: facts, keywords and its curve of views."""
+    items = _top_items(conn, topic_id, now)
+    facts = tuple(video_fact(**item) for item in items)
+    return facts, _keywords(conn, items, now), _series(conn, topic_id, now)

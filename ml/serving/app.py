@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from ml.exceptions import FatalError, MissingFeatureError, RetriableError
 from ml.serving.layouts import UnknownFeatureError
 from ml.serving.metrics import Measured
-from ml.serving.routes import features, models, operations, predictions
+from ml.serving.routes import features, models, operations, predictions, training, work
 from ml.serving.security import install
 from ml.serving.security.errors import problem, request_id
 from ml.serving.services import opened
@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Forecasts, scores and features of the platform.",
         lifespan=lifespan,
     )
-    for group in (predictions, features, models):
+    for group in (predictions, work, features, models, training):
         app.include_router(group.router, prefix=PREFIX)
     app.include_router(operations.router)
     install(app, settings)

@@ -73,6 +73,10 @@ class Champions:
             raise NotServedError(f"{name}: {self.problems.get(name, 'not a served model')}")
         return served
 
+    def is_served(self, name: str) -> bool:
+        """Whether there is a version that answers."""
+        return name in self._served
+
     def state(self) -> list[dict[str, Any]]:
         """What serves and what is wrong, per model, for `/ready`."""
         rows = []
