@@ -6,7 +6,7 @@ Light answers come from models and online features. Nothing here trains or gener
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -59,15 +59,19 @@ def _show_examples(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = generate()
         for route in app.routes:
-            if isinstance(route, APIRoute) and 200 in route.responses:
+            if isinstance(route, APIRoute):
                 operations = document["paths"][route.path_format]
-                for media, content in route.responses[200].get("content", {}).items():
-                    for method in route.methods:
-                        shown = operations[method.lower()]["responses"]["200"]["content"][media]
-                        shown["example"] = content["example"]
+                for method in route.methods:
+                    _put_examples(operations[method.lower()]["responses"], route.responses)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
+
+
+def _put_examples(shown: dict[str, Any], given: Mapping[int | str, Mapping[str, Any]]) -> None:
+    for status, response in given.items():
+        for media, content in response.get("content", {}).items():
+            shown[str(status)]["content"][media]["example"] = content["example"]
 
 
 def _answer_errors(app: FastAPI) -> None:
