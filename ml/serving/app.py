@@ -30,6 +30,9 @@ PREFIX = "/ml/v1"
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application. Without a champion it starts, and says so on `/ready`."""
     settings = settings or get_settings()
+    if settings.api_database_url:
+        # Everything here logs in with the rights of the API and no others.
+        settings = settings.model_copy(update={"database_url": settings.api_database_url})
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -80,6 +80,7 @@ def own_database(stack: Settings, request: pytest.FixtureRequest) -> Iterator[Se
     own = {
         "database_url": url.set(database=name).render_as_string(hide_password=False),
         "analyst_database_url": analyst.render_as_string(hide_password=False),
+        "api_database_url": None,
     }
     os.environ["DATABASE_URL"] = own["database_url"]
     get_settings.cache_clear()
