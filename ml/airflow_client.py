@@ -17,16 +17,27 @@ _PAGE = 100
 
 
 class AirflowClient:
-    """A logged-in client of one Airflow."""
+    """A logged-in client of one Airflow; threads may share it."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, timeout_s: float = 30, retries: int = 3
+    ) -> None:
+        """Connect at the first call.
+
+        Args:
+            settings: name the server and the login.
+            timeout_s: of one call.
+            retries: of a connection that is refused.
+        """
         self._settings = settings or get_settings()
+        self._timeout_s = timeout_s
+        self._retries = retries
 
     @cached_property
     def _http(self) -> httpx.Client:
         url = self._settings.require("airflow_url")
-        transport = httpx.HTTPTransport(retries=3)
-        client = httpx.Client(base_url=url, timeout=30, transport=transport)
+        transport = httpx.HTTPTransport(retries=self._retries)
+        client = httpx.Client(base_url=url, timeout=self._timeout_s, transport=transport)
         body = {
             "username": self._settings.airflow_username,
             "password": self._settings.require("airflow_password"),
@@ -91,6 +102,18 @@ class AirflowClient:
         """The task instances of a run."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         return list(self._get(path, limit=_PAGE)["task_instances"])
+
+    def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """What a task of a run has returned, or None."""
+        path = (
+            f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+            "/xcomEntries/return_value"
+        )
+        response = self._request("GET", path, params={"stringify": False})
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        self._raise_for(response)
+        return response.json()["value"]
 
     def task_error(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> str | None:
         """The exception that ended a task's last try, as its log has it."""
@@ -167,7 +190,7 @@ class AirflowClient:
         try:
             response = self._http.request(method, path, **arguments)
             if response.status_code == httpx.codes.UNAUTHORIZED:
-                del self._http  # the token has expired
+                self.__dict__.pop("_http", None)  # the token has expired
                 response = self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:
             raise ServiceUnavailableError(f"Airflow: {error}") from error

@@ -67,6 +67,9 @@ class _EmbeddedState(PydanticBaseSettingsSource):
                 f"cannot read {path}: {error}. Fix its permissions or remove it and run "
                 "`ytempire up` again"
             ) from error
+        given = {**dotenv_values(".env"), **os.environ}.get("DATABASE_URL")
+        if given and given != values.get("database_url"):
+            values.pop("api_database_url", None)  # a login of the embedded server alone
         # A value keyed by field name must not shadow the environment variable of that field.
         return {
             variable(name): value for name, value in values.items() if name in Settings.model_fields
@@ -280,6 +283,14 @@ class Settings(BaseSettings):
     )
     api_max_body_bytes: int = Field(
         1_048_576, ge=1024, validation_alias="YTEMPIRE_API_MAX_BODY_BYTES"
+    )
+
+    api_wait_s: float = Field(
+        30.0,
+        ge=0,
+        le=300,
+        validation_alias="YTEMPIRE_API_WAIT_S",
+        description="how long a route of long work waits for its run before it answers 202",
     )
 
     # Orchestration

@@ -35,8 +35,8 @@ def video_checks(context: StageContext) -> list[Check]:
     video = context.inputs["video"]["video.mp4"]
     return [
         *_streams(context, video),
-        *_sound(video),
-        *_picture(video),
+        *sound_checks(video),
+        *picture_checks(video),
         _sync(context, video),
     ]
 
@@ -61,7 +61,8 @@ def _streams(context: StageContext, video: Path) -> list[Check]:
     ]
 
 
-def _sound(video: Path) -> list[Check]:
+def sound_checks(video: Path) -> list[Check]:
+    """Loudness, peak and silence of a file with sound."""
     level = loudness(video)
     quiet = intervals(video, audio_filter="silencedetect=noise=-50dB:d=0.8")["longest_silence"]
     off = abs(level.integrated - TARGET_LUFS)
@@ -72,7 +73,8 @@ def _sound(video: Path) -> list[Check]:
     ]
 
 
-def _picture(video: Path) -> list[Check]:
+def picture_checks(video: Path) -> list[Check]:
+    """Black and frozen stretches of a video."""
     # Detection needs no detail: a quarter of the size is four times as quick and less noisy.
     filters = "scale=320:-2,blackdetect=d=0.2:pix_th=0.06,freezedetect=n=-65dB:d=2"
     found, length = intervals(video, video_filter=filters), probe(video).duration_s

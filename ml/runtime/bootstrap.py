@@ -46,6 +46,7 @@ def embedded_settings(state: State) -> dict[str, Any]:
     return {
         "database_url": database("ytempire"),
         "analyst_database_url": database("ytempire", "analyst"),
+        "api_database_url": database("ytempire", "serving"),
         **{f"{name}_database_url": database(name) for name in _DATABASES[1:]},
         "redis_url": f"redis://:{secrets['valkey']}@127.0.0.1:{ports['valkey']}/0",
         "s3_endpoint_url": f"http://127.0.0.1:{ports['s3']}",
@@ -156,14 +157,14 @@ def _initdb(installed: Path, data: Path, password: str, user: str | None) -> Non
 
 
 def provision_databases(state: State) -> None:
-    """Create each database with its own owner role, and the read-only analyst.
+    """Create each database with its own owner role, the read-only analyst, and the API's login.
 
     Raises:
         ServiceUnavailableError: if the server refuses the administrator's password.
     """
     secrets = state.secrets
     with _admin(state, "postgres") as connection:
-        for name in (*_DATABASES, "analyst"):
+        for name in (*_DATABASES, "analyst", "serving"):
             _ensure_role(connection, name, secrets[name])
         existing = {row[0] for row in connection.execute("select datname from pg_database")}
         for name in _DATABASES:
@@ -202,16 +203,21 @@ def _admin(state: State, database: str) -> psycopg.Connection:
 
 
 def migrate_application(settings: Settings) -> None:
-    """Apply migrations, let the analyst read the marts, and make the API's configured key known."""
+    """Apply migrations, give analyst and API their rights, and make the configured key known."""
     migrate.upgrade()
+    from ml.serving import rights
     from ml.serving.security.keys import ensure_configured_key
     from ml.storage.postgres import connect
 
     ensure_configured_key(settings)
 
     with connect(settings.require("database_url")) as connection:
-        found = connection.execute("select 1 from pg_roles where rolname = 'analyst'").fetchone()
-        if found:
+        names = ["analyst", rights.ROLE]
+        query = "select rolname from pg_roles where rolname = any(%s)"
+        found = {row[0] for row in connection.execute(query, (names,))}
+        if rights.ROLE in found:
+            rights.grant_rights(connection)
+        if "analyst" in found:
             connection.execute("grant usage on schema marts to analyst")
             connection.execute(
                 "alter default privileges in schema marts grant select on tables to analyst"

@@ -91,6 +91,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield _login(f"database {part}", settings.database(part))
     if settings.analyst_database_url:
         yield _login("database login analyst", settings.analyst_database_url)
+    if settings.api_database_url:
+        yield _login("database login serving", settings.api_database_url)
 
 
 def _login(name: str, url: str) -> Finding:

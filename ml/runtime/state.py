@@ -22,8 +22,8 @@ from ml.exceptions import ConfigurationError
 
 _SECRETS = (
     "postgres_admin", "ytempire", "airflow", "mlflow", "mlflow_auth", "feast", "optuna", "analyst",
-    "valkey", "s3_app", "s3_mlflow", "s3_signing", "airflow_admin", "airflow_viewer", "airflow_api",
-    "mlflow_admin", "mlflow_flask", "supervisor", "api_key", "world",
+    "serving", "valkey", "s3_app", "s3_mlflow", "s3_signing", "airflow_admin", "airflow_viewer",
+    "airflow_api", "mlflow_admin", "mlflow_flask", "supervisor", "api_key", "world",
 )  # fmt: skip
 # People copy these into a browser.
 _TYPED = frozenset({"airflow_admin", "airflow_viewer", "mlflow_admin"})

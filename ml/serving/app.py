@@ -6,7 +6,7 @@ Light answers come from models and online features. Nothing here trains or gener
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from ml.exceptions import FatalError, MissingFeatureError, RetriableError
 from ml.serving.layouts import UnknownFeatureError
 from ml.serving.metrics import Measured
-from ml.serving.routes import features, models, operations, predictions
+from ml.serving.routes import features, models, operations, predictions, training, work
 from ml.serving.security import install
 from ml.serving.security.errors import problem, request_id
 from ml.serving.services import opened
@@ -30,6 +30,9 @@ PREFIX = "/ml/v1"
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application. Without a champion it starts, and says so on `/ready`."""
     settings = settings or get_settings()
+    if settings.api_database_url:
+        # Everything here logs in with the rights of the API and no others.
+        settings = settings.model_copy(update={"database_url": settings.api_database_url})
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -42,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Forecasts, scores and features of the platform.",
         lifespan=lifespan,
     )
-    for group in (predictions, features, models):
+    for group in (predictions, work, features, models, training):
         app.include_router(group.router, prefix=PREFIX)
     app.include_router(operations.router)
     install(app, settings)
@@ -59,15 +62,19 @@ def _show_examples(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = generate()
         for route in app.routes:
-            if isinstance(route, APIRoute) and 200 in route.responses:
+            if isinstance(route, APIRoute):
                 operations = document["paths"][route.path_format]
-                for media, content in route.responses[200].get("content", {}).items():
-                    for method in route.methods:
-                        shown = operations[method.lower()]["responses"]["200"]["content"][media]
-                        shown["example"] = content["example"]
+                for method in route.methods:
+                    _put_examples(operations[method.lower()]["responses"], route.responses)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
+
+
+def _put_examples(shown: dict[str, Any], given: Mapping[int | str, Mapping[str, Any]]) -> None:
+    for status, response in given.items():
+        for media, content in response.get("content", {}).items():
+            shown[str(status)]["content"][media]["example"] = content["example"]
 
 
 def _answer_errors(app: FastAPI) -> None:

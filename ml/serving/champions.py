@@ -78,6 +78,10 @@ class Champions:
         canary = self._canaries.get(name)
         return canary.served if canary and canary.shadow and canary.takes(caller) else None
 
+    def is_served(self, name: str) -> bool:
+        """Whether there is a version that answers."""
+        return name in self._served
+
     def state(self) -> list[dict[str, Any]]:
         """What serves and what is wrong, per model, for `/ready`."""
         rows = []

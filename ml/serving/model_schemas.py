@@ -119,6 +119,7 @@ class ReloadRequest(Request):
 
     Attributes:
         source: where it lies; anything but the registry is refused.
+        validate: no version is loaded without being checked, so False changes nothing.
         canary_percentage: share of callers that it answers; 0 ends a canary.
     """
 
@@ -131,13 +132,19 @@ class ReloadRequest(Request):
 
 
 class ReloadAnswer(BaseModel):
-    """What was loaded."""
+    """What was loaded.
+
+    Attributes:
+        validation_passed: it loads and answers; `trend_video` says of its own example what it said
+            in training.
+    """
 
     status: Literal["success"]
     model_id: str
     loaded_at: datetime
     validation_passed: bool
     canary_enabled: bool
+    reasons: Reasons = {}
 
 
 class Health(BaseModel):

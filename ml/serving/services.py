@@ -11,13 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
+from fastapi.requests import HTTPConnection
 
 from ml.registry.releases import Release
 from ml.serving import metrics
 from ml.serving.cache import AnswerCache
 from ml.serving.catalog import REFRESH_S, Catalog
 from ml.serving.champions import Champions
+from ml.serving.jobs import Jobs
 from ml.serving.online import OnlineReader
 from ml.serving.recommendations import Popular, popular
 from ml.serving.records import Recorder
@@ -39,11 +41,12 @@ class Services:
     catalog: Catalog
     recorder: Recorder
     trend: TrendEngine
+    jobs: Jobs
 
 
-async def services(request: Request) -> Services:
-    """The services of the application that a request came to."""
-    found: Services = request.app.state.services
+async def services(connection: HTTPConnection) -> Services:
+    """The services of the application that a request or a WebSocket came to."""
+    found: Services = connection.app.state.services
     return found
 
 
@@ -74,7 +77,8 @@ async def opened(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     )
     catalog, recorder = Catalog(settings), Recorder(settings)
     engine = TrendEngine(champions, reader, catalog, AnswerCache(redis), recorder)
-    app.state.services = Services(settings, champions, reader, catalog, recorder, engine)
+    jobs = Jobs(settings)
+    app.state.services = Services(settings, champions, reader, catalog, recorder, engine, jobs)
     tasks = [
         asyncio.create_task(_kept_running(name, work))
         for name, work in (
@@ -90,6 +94,7 @@ async def opened(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await jobs.close()
         await recorder.close()
         await redis.aclose()
 

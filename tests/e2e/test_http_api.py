@@ -3,20 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import contextmanager
 
 import httpx
 import pytest
+import schemathesis
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as open_socket
 
+from ml.serving.app import create_app
+from ml.serving.client import Client, RefusedError
+from ml.serving.security.keys import create_key, revoke_key
+from ml.settings import Settings
 from ml.storage.postgres import connect
 
 NOWHERE = "127.0.0.1:1"
+# A valid request starts a run of Airflow: one of each is enough, see below.
+STARTS_RUNS = ("/generate/", "/synthesize/", "/assess/", "/train/{model_type}")
+CHECKS = [
+    not_a_server_error, status_code_conformance, content_type_conformance,
+    response_headers_conformance, response_schema_conformance,
+]  # fmt: skip
+# Models that a young platform may lack.
+NEEDS = {
+    "POST /ml/v1/score/quality": "quality_policy",
+    "POST /ml/v1/recommend": "audience_preference",
+}
+LABELS = sorted(
+    f"{method.upper()} {path}"
+    for path, methods in create_app(
+        Settings(
+            database_url="postgresql://nobody@127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0",
+            app_env="production",
+        )
+    ).openapi()["paths"].items()
+    for method in methods
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +255,130 @@ def test_without_online_store_and_registry_the_last_batch_answers_and_says_so(
         features = {"features": ["video_momentum:views"], "entities": [scored[0]]}
         assert alone.post("/ml/v1/features", json=features).status_code == 503
         assert "trend_video" in alone.get("/ready").json()["problems"]
+
+
+def _caller(api):
+    return Client(str(api.base_url), api.headers["X-API-Key"])
+
+
+def test_work_is_done_by_runs_of_airflow_and_fetched_by_its_caller_alone(api, platform, scored):
+    """Every route of long work, with its files, its refusals, and its state while it goes on."""
+    with _caller(api) as caller:
+        accepted = api.post(
+            "/ml/v1/synthesize/voice",
+            json={"text": "Robots dived eight kilometres.", "format": "ogg"},
+            headers={"Prefer": "respond-async", "Idempotency-Key": "the-same"},
+        )
+        assert accepted.status_code == 202, accepted.text
+        again = api.post(
+            "/ml/v1/synthesize/voice",
+            json={"text": "Robots dived eight kilometres.", "format": "ogg"},
+            headers={"Prefer": "respond-async", "Idempotency-Key": "the-same"},
+        )
+        assert again.json()["job_id"] == accepted.json()["job_id"]
+        states = _events(api, accepted.json()["events_url"])
+        assert states[-1]["status"] == "completed"
+        assert [state["progress"] for state in states] == sorted(s["progress"] for s in states)
+        speech = states[-1]["result"]
+        assert caller.download(speech["audio_url"])[:4] == b"OggS"
+
+        pictures = caller.generate_thumbnail("Deep sea robots", variations=2)
+        assert len(pictures.thumbnails) == 2
+        assert caller.download(pictures.thumbnails[0].image_url)[:3] == b"\xff\xd8\xff"
+
+        heard = caller.assess_quality("audio", {"audio_url": speech["audio_url"]})
+        assert heard.details.quality.technical is not None
+        assert heard.details.policy.score is None
+        read = caller.assess_quality("script", {"script": "One thing is said once, and well."})
+        assert read.overall_score is not None
+
+        script = caller.generate_script(scored[2], within_s=400)
+        assert script.script.segments
+        assert script.estimated_performance.ctr is None
+        assert script.reasons["estimated_performance"]
+
+        for problem, body in (
+            ("not set up", {"text": "Hello.", "provider": "azure"}),
+            ("Latin letters", {"text": "日本"}),
+        ):
+            with pytest.raises(RefusedError, match=problem):
+                caller._work("synthesize/voice", body, type(pictures), 120)
+        with pytest.raises(RefusedError, match="this platform alone"):
+            caller.assess_quality("video", {"video_url": "http://169.254.169.254/latest"})
+
+    key, secret = create_key(platform, "another", ["creator"])
+    with Client(str(api.base_url), secret) as other:
+        with pytest.raises(RefusedError, match="no such job"):
+            other.download(speech["audio_url"])
+        with pytest.raises(RefusedError, match="no such job"):
+            other.assess_quality("audio", {"audio_url": speech["audio_url"]})
+    revoke_key(platform, key.key_id)
+
+
+def _events(api, path):
+    """Every state of a job that its WebSocket tells."""
+    url = str(api.base_url).replace("http", "ws") + path
+    with open_socket(url, additional_headers={"X-API-Key": api.headers["X-API-Key"]}) as socket:
+        return [json.loads(text) for text in socket]
+
+
+def test_without_a_key_a_socket_is_refused(api):
+    url = f"{str(api.base_url).replace('http', 'ws')}/ml/v1/jobs/{uuid.uuid4()}/events"
+    with pytest.raises(InvalidStatus) as refused, open_socket(url):
+        pass
+    assert refused.value.response.status_code in (401, 403)
+
+
+def test_a_training_is_started_and_followed_to_its_version(api):
+    """Without news since the last one: the version that exists is the answer, within seconds."""
+    with _caller(api) as caller:
+        started = caller.train("trend_predictor", hyperparameters={"learning_rate": 0.1})
+        assert started.reasons["hyperparameters"]
+        assert started.estimated_completion is not None
+        ended = caller.wait_for_training(started.job_id, within_s=300)
+    assert ended.status == "completed", ended.error
+    assert ended.artifacts.model_path.startswith("models:/trend_video/")
+    assert ended.metrics.test["auc"] > 0.5
+    assert ended.current_epoch is None
+
+
+@pytest.fixture(scope="module")
+def operations(api):
+    """The operations of the OpenAPI document, by label, for generated requests."""
+    document = api.get("/openapi.json").json()
+    found = schemathesis.openapi.from_dict(document).get_all_operations()
+    return {each.ok().label: each.ok() for each in found}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_generated_requests_get_no_server_error_and_what_the_document_says(api, operations, label):
+    """Valid and invalid requests of every route, by schemathesis; the answer fits its schema."""
+    operation = operations[label]
+    checks = list(CHECKS)
+    if _no_champion(api, NEEDS.get(label, "")):
+        checks.remove(not_a_server_error)  # 503, as the document says
+    modes = [GenerationMode.NEGATIVE]
+    if not any(part in label for part in STARTS_RUNS):
+        modes.append(GenerationMode.POSITIVE)
+    for mode in modes:
+        _ask_generated(api, operation, mode, checks)
+
+
+def _ask_generated(api, operation, mode, checks):
+    @hypothesis_settings(
+        max_examples=15, deadline=None, derandomize=True, database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case):
+        case.call_and_validate(
+            base_url=str(api.base_url),
+            # Should one be valid after all, nobody waits for it.
+            headers={"X-API-Key": api.headers["X-API-Key"], "Prefer": "respond-async"},
+            checks=checks,
+        )
+
+    ask()
 
 
 def test_what_was_asked_is_answered_and_recorded_before_the_process_ends(platform, scored):

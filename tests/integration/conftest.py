@@ -86,6 +86,7 @@ def own_database(stack: Settings) -> Iterator[Settings]:
     own = {
         "database_url": url.set(database=name).render_as_string(hide_password=False),
         "analyst_database_url": analyst.render_as_string(hide_password=False),
+        "api_database_url": None,
     }
     os.environ["DATABASE_URL"] = own["database_url"]
     get_settings.cache_clear()

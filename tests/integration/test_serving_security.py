@@ -27,11 +27,11 @@ from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
 from ml.cli import app as cli
+from ml.serving.rights import grant_rights
 from ml.serving.security import Caller, install, require
 from ml.serving.security.keys import (
     create_key,
     ensure_configured_key,
-    grant_api_rights,
     list_keys,
     revoke_key,
 )
@@ -116,7 +116,7 @@ def api_settings(own_database: Settings) -> Iterator[Settings]:
         conn.execute(f"create role {ROLE} login password '{ROLE_PASSWORD}'")
         conn.execute(f"grant connect on database {url.database} to {ROLE}")
         with connect(own_database.require("database_url")) as owner:
-            grant_api_rights(owner, ROLE)
+            grant_rights(owner, ROLE)
         own = url.set(username=ROLE, password=ROLE_PASSWORD).render_as_string(hide_password=False)
         try:
             yield own_database.model_copy(update={"api_database_url": own})

@@ -149,12 +149,18 @@ async def reload(
         )
     except FatalError as error:
         raise ApiError(422, "validation_failed", str(error)) from error
+    reasons = {}
+    if not body.validate_:
+        reasons["validate"] = "a version is always checked before it is loaded"
+    if release.is_champion and body.canary_percentage:
+        reasons["canary_percentage"] = "it is the champion, and answers everybody"
     return ReloadAnswer(
         status="success",
         model_id=served.model_id,
         loaded_at=served.loaded_at,
         validation_passed=True,
         canary_enabled=api.champions.canary(name) is not None,
+        reasons=reasons,
     )
 
 

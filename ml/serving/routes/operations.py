@@ -49,6 +49,8 @@ async def ready(api: Annotated[Services, Depends(services)]) -> Response:
     problems = {state.name: state.problem for state in states if state.problem}
     if api.catalog.problem:
         problems["catalogue"] = api.catalog.problem
+    if api.jobs.problem:
+        problems["airflow"] = api.jobs.problem
     is_ready = any(state.name == NAME and state.model_id for state in states)
     is_ready = is_ready and api.catalog.now.as_of is not None
     body = Readiness(ready=is_ready, models=states, problems=problems)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from ml.serving.schemas import (
     VideoRequest,
 )
 from ml.serving.security import Caller, require
+from ml.serving.served import Served
 from ml.serving.services import Services, services
 
 router = APIRouter(tags=["predictions"])
@@ -137,36 +139,66 @@ async def predict_video(body: VideoRequest, api: Api, caller: May) -> Response:
 @router.post("/score/quality", responses=example(_QUALITY_EXAMPLE))
 async def score_quality(body: QualityRequest, api: Api, caller: May) -> QualityAnswer:
     """Clickbait, spam and toxicity of texts, and how they read."""
-    started = asyncio.get_running_loop().time()
-    served = api.champions.get("quality_policy", caller.id)
-    async with asyncio.timeout(_POLICY_S), _texts_at_once:
-        frame = await asyncio.to_thread(served.run, body.texts)
-    scores = [
-        QualityScore(**{str(k): None if v != v else v for k, v in row.items()}, engagement=None)
-        for row in frame.to_dict("records")
-    ]
-    answer = QualityAnswer(
-        prediction_id=str(uuid.uuid4()),
+    served, rows, latency_ms = await score_texts(api, caller, "quality_policy", body.texts)
+    scores = [QualityScore(**row, engagement=None) for row in rows]
+    shown = {"scores": [score.model_dump() for score in scores]}
+    prediction_id = record_texts(
+        api, served, "score/quality", {"texts": body.texts}, shown, latency_ms
+    )
+    return QualityAnswer(
+        prediction_id=prediction_id,
         scores=scores,
         model=served.release.name,
         model_version=served.release.version,
         reasons={"engagement": _NO_ENGAGEMENT},
     )
+
+
+async def score_texts(
+    api: Services, caller: Caller, model: str, texts: Sequence[str]
+) -> tuple[Served, list[dict[str, Any]], int]:
+    """The version that answers a caller, what it says of each text, and the milliseconds it took.
+
+    Raises:
+        NotServedError: if the model has no champion.
+        TimeoutError: if the machine has too much to do.
+    """
+    started = asyncio.get_running_loop().time()
+    served = api.champions.get(model, caller.id)
+    async with asyncio.timeout(_POLICY_S), _texts_at_once:
+        frame = await asyncio.to_thread(served.run, texts)
+    rows = [
+        {str(name): None if value != value else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+    return served, rows, math.ceil((asyncio.get_running_loop().time() - started) * 1000)
+
+
+def record_texts(
+    api: Services,
+    served: Served,
+    kind: str,
+    inputs: dict[str, Any],
+    prediction: dict[str, Any],
+    latency_ms: int,
+) -> str:
+    """Record a prediction about texts, and return its id."""
+    prediction_id = str(uuid.uuid4())
     api.recorder.add(
         Record(
-            id=answer.prediction_id,
+            id=prediction_id,
             model_id=served.row_id,
-            prediction_type="score/quality",
+            prediction_type=kind,
             entity_id=None,
-            input_data=as_json({"texts": body.texts}),
-            prediction=answer.model_dump_json(include={"scores"}),
+            input_data=as_json(inputs),
+            prediction=as_json(prediction),
             confidence=None,
-            latency_ms=math.ceil((asyncio.get_running_loop().time() - started) * 1000),
+            latency_ms=latency_ms,
             created_at=datetime.now(UTC).isoformat(),
             metadata=as_json({"version": served.release.version}),
         )
     )
-    return answer
+    return prediction_id
 
 
 @router.post("/recommend", responses=example(_RECOMMEND_EXAMPLE))

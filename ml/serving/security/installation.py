@@ -59,7 +59,22 @@ class Token(BaseModel):
 router = APIRouter(tags=["auth"])
 
 
-@router.post("/auth/token", response_model=Token)
+_TOKEN_EXAMPLE = {
+    "access_token": "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiI0ZjJrIn0.c2lnbmF0dXJl",
+    "token_type": "Bearer",
+    "expires_in": 900,
+    "scope": "models:read predict",
+}
+_JWKS_EXAMPLE = {
+    "keys": [{"kty": "RSA", "kid": "5Ww", "use": "sig", "alg": "RS256", "n": "0vx7", "e": "AQAB"}]
+}
+
+
+def _example(value: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": value}}}}
+
+
+@router.post("/auth/token", response_model=Token, responses=_example(_TOKEN_EXAMPLE))
 async def token(
     request: Request,
     grant_type: Annotated[str, Form(examples=["client_credentials"], max_length=64)],
@@ -88,7 +103,7 @@ async def token(
     return _token(guard.tokens, caller.id, scopes)
 
 
-@router.get("/.well-known/jwks.json")
+@router.get("/.well-known/jwks.json", responses=_example(_JWKS_EXAMPLE))
 async def jwks(request: Request) -> dict[str, Any]:
     """The public keys that tokens are verified with (RFC 7517)."""
     guard: Guard = request.app.state.security

@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import dict_row
 
 from ml.exceptions import ConfigurationError
@@ -168,25 +167,6 @@ def ensure_configured_key(settings: Settings) -> str | None:
         for (other,) in outdated:
             _revoke(conn, other, _BOOTSTRAP)
     return key_id
-
-
-def grant_api_rights(conn: psycopg.Connection, role: str) -> None:
-    """Give the login of the API what this package needs, and nothing more.
-
-    It reads keys, notes when one was last used, counts failed logins and adds to the audit log.
-
-    Args:
-        conn: of the owner of the tables.
-        role: a role that exists.
-    """
-    name = sql.Identifier(role)
-    for statement in (
-        "grant usage on schema ops to {}",
-        "grant select, update (last_used_at) on ops.api_keys to {}",
-        "grant select, insert, update on ops.api_login_failures to {}",
-        "grant insert on ops.api_audit to {}",
-    ):
-        conn.execute(sql.SQL(statement).format(name))
 
 
 def _insert(

@@ -1,0 +1,133 @@
+"""Speech for a caller, by the voice and the loudness step of the generation pipeline."""
+
+from __future__ import annotations
+
+import re
+import wave
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ml.exceptions import GenerationError
+from ml.generation.brief import ChannelBrief
+from ml.generation.media import loudness, probe, run_ffmpeg
+from ml.generation.text import clean, latin, words
+from ml.generation.voice import Samples, normalise, speak
+from ml.jobs.run import Task
+from ml.serving.work_schemas import VoiceAnswer, VoiceMetadata, VoiceRequest, VoiceSettings
+
+_TIMEOUT_S = 300
+_PAUSE_S = 0.28
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_CODECS = {
+    "mp3": ("-c:a", "libmp3lame", "-q:a", "2"),
+    "ogg": ("-c:a", "libvorbis", "-q:a", "5"),
+    "wav": ("-c:a", "pcm_s16le"),
+}
+_QUALITY = "no model scores speech; loudness is measured"
+
+
+def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
+    """Speak the text of a request into one file.
+
+    Raises:
+        GenerationError: if the provider is not available, or the text has nothing to say aloud.
+    """
+    wanted = VoiceRequest.model_validate(request)
+    lines = _lines(wanted)
+    voice = ChannelBrief.model_fields["voice"].default
+    task.report("speaking", 0.1)
+    takes, rate = speak(lines, voice, task.work, _TIMEOUT_S)
+    task.report("mastering", 0.7)
+    raw = task.work / "raw.wav"
+    _write(raw, _joined(takes, rate), rate)
+    spoken, _ = normalise(raw, task.work / "spoken.wav", _TIMEOUT_S)
+    final = _encoded(spoken, wanted, task.work)
+    seconds, measured = probe(final).duration_s, loudness(final)
+    url = task.keep(final)
+    count = sum(len(words(line)) for line in lines)
+    return VoiceAnswer(
+        audio_id=task.job_id,
+        audio_url=url,
+        duration_seconds=round(seconds, 3),
+        file_size_bytes=final.stat().st_size,
+        format=wanted.format,
+        quality_score=None,
+        provider_used="local",
+        cost=0.0,
+        metadata=VoiceMetadata(
+            words_count=count,
+            speaking_rate=round(60 * count / seconds, 1),
+            model_version=f"piper/{voice}",
+            sample_rate=wanted.sample_rate,
+            integrated_lufs=_finite(measured.integrated),
+            true_peak_dbtp=_finite(measured.true_peak),
+        ),
+        reasons={"quality_score": _QUALITY, **dict(_not_used(wanted))},
+    )
+
+
+def _lines(wanted: VoiceRequest) -> list[str]:
+    if wanted.provider != "local":
+        raise GenerationError(
+            f"the provider {wanted.provider} is not set up here; ask for the provider local"
+        )
+    if wanted.ssml_enabled:
+        raise GenerationError("the local voice reads no SSML; send plain text")
+    sentences = (latin(clean(part, 1000)) for part in _SENTENCE.split(wanted.text))
+    lines = [line for line in sentences if words(line)]
+    if not lines:
+        raise GenerationError(
+            "the text has no words in Latin letters; the local voice speaks English only"
+        )
+    return lines
+
+
+def _joined(takes: list[Samples], rate: int) -> Samples:
+    pause = np.zeros(int(_PAUSE_S * rate), dtype=np.int16)
+    parts = [part for take in takes for part in (take, pause)]
+    return np.concatenate(parts[:-1])
+
+
+def _encoded(spoken: Path, wanted: VoiceRequest, work: Path) -> Path:
+    final = work / f"voice.{wanted.format}"
+    run_ffmpeg(
+        ["-i", str(spoken), *_filters(wanted.settings), "-ar", str(wanted.sample_rate), "-ac", "1",
+         *_CODECS[wanted.format], str(final)],
+        timeout_s=_TIMEOUT_S,
+    )  # fmt: skip
+    return final
+
+
+def _filters(settings: VoiceSettings) -> list[str]:
+    chain = []
+    if settings.speed != 1 or settings.pitch != 1:
+        chain.append(f"rubberband=tempo={settings.speed}:pitch={settings.pitch}")
+    if settings.volume != 1:
+        chain.append(f"volume={settings.volume}")
+    return ["-af", ",".join(chain)] if chain else []
+
+
+def _not_used(wanted: VoiceRequest) -> Iterator[tuple[str, str]]:
+    if wanted.voice_profile is not None:
+        yield "voice_profile", "there is one local voice"
+    if wanted.emotion != "neutral":
+        yield "emotion", "the local voice has none"
+    plain = VoiceSettings()
+    for name in ("stability", "similarity_boost", "style"):
+        if getattr(wanted.settings, name) != getattr(plain, name):
+            yield f"settings.{name}", "no setting of the local voice"
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _write(path: Path, samples: Samples, rate: int) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
