@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0013"
 
 _TABLES = """
 alter table ml.drift_reports drop constraint drift_reports_verdict_check;

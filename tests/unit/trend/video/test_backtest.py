@@ -22,7 +22,7 @@ def test_each_fold_is_later_and_learns_only_from_what_came_before(labelled_rows)
     second = list(found)[1]
     later = rows["label_known_at"] >= second
     other = rows.assign(growth_48h=rows["growth_48h"].mask(later, -rows["growth_48h"]))
-    assert backtest(other, PARAMS)[list(found)[0]] == pytest.approx(found[list(found)[0]])
+    assert backtest(other, PARAMS)[next(iter(found))] == pytest.approx(found[next(iter(found))])
 
 
 def test_fewer_folds_than_six_tell_nothing(labelled_rows):
