@@ -96,6 +96,12 @@ values (%(video_id)s, %(channel_id)s, %(topic_id)s, %(topic)s, %(as_of)s, %(publ
     %(expected_cost_usd)s, %(trend_rows)s)
 on conflict do nothing
 """
+_PLANNED = """
+select video_id, channel_id, topic_id, topic, status, status_reason, publish_at, rank, score,
+    forecast, interest_at_publish, daily_growth, audience_score, niche_similarity,
+    similarity_to_past, expected_cost_usd, model_name, model_version
+from content.video_schedule where as_of = %(as_of)s order by score desc, video_id
+"""
 # The forecast is a prediction about our video, so that its outcome can be held against it.
 _PREDICTION = """
 insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of, input_data,
@@ -140,6 +146,13 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
         to_generate=[row[0] for row in rows if row[1] in ("scheduled", "generating", "failed")],
         cancelled=cancelled,
     )
+
+
+def planned(as_of: datetime, settings: Settings | None = None) -> list[dict[str, Any]]:
+    """The videos planned as of a moment, the best first, with the reasons of each."""
+    settings = settings or get_settings()
+    with connect(settings.require("database_url")) as conn:
+        return query(conn, _PLANNED, as_of=as_of)
 
 
 def _plan_channel(
