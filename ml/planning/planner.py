@@ -20,7 +20,7 @@ import psycopg
 
 from ml.clock import as_of as current_as_of
 from ml.exceptions import FatalError
-from ml.generation.brief import SeriesPoint, VideoBrief
+from ml.generation.brief import Fact, SeriesPoint, VideoBrief
 from ml.generation.facts import video_fact
 from ml.planning.allowance import Allowance, allowance
 from ml.planning.channels import ChannelConfig, active_channels, ensure_default_channels
@@ -232,17 +232,15 @@ def _schedule(
 ) -> None:
     key = f"{channel.channel_id}|{row['topic_id']}|{now.isoformat()}"
     video_id = "v-" + hashlib.sha256(key.encode()).hexdigest()[:16]
-    items = _top_items(conn, row["topic_id"], now)
-    seen = [{"source": i["source"], "video_id": i["video_id"], "event_at": i.pop("event_at")}
-            for i in items]  # fmt: skip
+    facts, keywords, series = topic_material(conn, row["topic_id"], now)
     brief = VideoBrief(
         video_id=video_id,
         channel=channel.brief(),
         topic=row["label"],
         topic_id=row["topic_id"],
-        keywords=_keywords(conn, items, now),
-        facts=tuple(video_fact(**item) for item in items),
-        series=_series(conn, row["topic_id"], now),
+        keywords=keywords,
+        facts=facts,
+        series=series,
         series_label="views",
         language=channel.language,
         width=settings.video_width,
@@ -272,7 +270,7 @@ def _schedule(
         "niche_similarity": row["niche"],
         "similarity_to_past": row["past"],
         "expected_cost_usd": room.cost_usd,
-        "trend_rows": json.dumps(seen, default=str),
+        "trend_rows": json.dumps(_trend_rows(conn, row["topic_id"], now), default=str),
         "brief": brief.model_dump_json(),
     }
     reasons = {
@@ -290,7 +288,28 @@ def _schedule(
     log.info("scheduled %s on %s for %s", video_id, row["label"], channel.channel_id)
 
 
+def topic_material(
+    conn: psycopg.Connection, topic_id: str, now: datetime
+) -> tuple[tuple[Fact, ...], tuple[str, ...], tuple[SeriesPoint, ...]]:
+    """What the marts know of a topic as of `now`: facts, keywords and its curve of views."""
+    items = _top_items(conn, topic_id, now)
+    facts = tuple(video_fact(**item) for item in items)
+    return facts, _keywords(conn, items, now), _series(conn, topic_id, now)
+
+
 def _top_items(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[dict[str, Any]]:
+    rows = _newest(conn, topic_id, now)
+    return [{name: row[name] for name in row if name != "event_at"} for row in rows]
+
+
+def _trend_rows(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[dict[str, Any]]:
+    """Keys of the rows that the facts come from."""
+    names = ("source", "video_id", "event_at")
+    return [{name: row[name] for name in names} for row in _newest(conn, topic_id, now)]
+
+
+def _newest(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[dict[str, Any]]:
+    """The topic's most viewed videos, as they were seen last."""
     rows = query(conn, _ITEMS, topic_id=topic_id, now=now)
     rows.sort(key=lambda row: (-row["views"], row["video_id"]))
     return rows[:_FACTS]
