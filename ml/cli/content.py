@@ -1,4 +1,4 @@
-"""`generate`: one video on any topic."""
+"""`plan`, `generate`: which videos are made, and one on any topic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,50 @@ from ml.cli.console import JsonFlag, errors, output, print_json
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
+    app.command()(plan)
     app.command()(generate)
+
+
+def plan(as_json: JsonFlag = False) -> None:
+    """Plan videos for every active channel, and print the plan with its reasons.
+
+    Nothing is generated: the DAG plan_videos plans in the same way and starts the videos.
+
+    Example: ytempire plan --json
+    """
+    from rich.table import Table
+
+    from ml.planning.planner import plan_and_store, planned
+
+    made = plan_and_store()
+    rows = planned(made.as_of)
+    if as_json:
+        print_json({"as_of": made.as_of, "cancelled": made.cancelled, "videos": rows})
+        return
+    table = Table(title=f"as of {made.as_of:%Y-%m-%d %H:%M}")
+    for heading in (
+        "video",
+        "channel",
+        "topic",
+        "to be out",
+        "interest",
+        "growth",
+        "liked",
+        "status",
+    ):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["video_id"], row["channel_id"], row["topic"], f"{row['publish_at']:%m-%d %H:%M}",
+            *(
+                "-" if row[name] is None else f"{row[name]:,.2f}"
+                for name in ("interest_at_publish", "daily_growth", "audience_score")
+            ),
+            row["status"],
+        )  # fmt: skip
+    output.print(table)
+    for video_id in made.cancelled:
+        errors.print(f"cancelled: {video_id}", highlight=False)
 
 
 def generate(

@@ -96,6 +96,12 @@ values (%(video_id)s, %(channel_id)s, %(topic_id)s, %(topic)s, %(as_of)s, %(publ
     %(expected_cost_usd)s, %(trend_rows)s)
 on conflict do nothing
 """
+_PLANNED = """
+select video_id, channel_id, topic_id, topic, status, status_reason, publish_at, rank, score,
+    forecast, interest_at_publish, daily_growth, audience_score, niche_similarity,
+    similarity_to_past, expected_cost_usd, model_name, model_version
+from content.video_schedule where as_of = %(as_of)s order by score desc, video_id
+"""
 # The forecast is a prediction about our video, so that its outcome can be held against it.
 _PREDICTION = """
 insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of, input_data,
@@ -140,6 +146,13 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
         to_generate=[row[0] for row in rows if row[1] in ("scheduled", "generating", "failed")],
         cancelled=cancelled,
     )
+
+
+def planned(as_of: datetime, settings: Settings | None = None) -> list[dict[str, Any]]:
+    """The videos planned as of a moment, the best first, with the reasons of each."""
+    settings = settings or get_settings()
+    with connect(settings.require("database_url")) as conn:
+        return query(conn, _PLANNED, as_of=as_of)
 
 
 def _plan_channel(
@@ -219,17 +232,15 @@ def _schedule(
 ) -> None:
     key = f"{channel.channel_id}|{row['topic_id']}|{now.isoformat()}"
     video_id = "v-" + hashlib.sha256(key.encode()).hexdigest()[:16]
-    items = _top_items(conn, row["topic_id"], now)
-    seen = [{"source": i["source"], "video_id": i["video_id"], "event_at": i.pop("event_at")}
-            for i in items]  # fmt: skip
+    facts, keywords, series = topic_material(conn, row["topic_id"], now)
     brief = VideoBrief(
         video_id=video_id,
         channel=channel.brief(),
         topic=row["label"],
         topic_id=row["topic_id"],
-        keywords=_keywords(conn, items, now),
-        facts=tuple(video_fact(**item) for item in items),
-        series=_series(conn, row["topic_id"], now),
+        keywords=keywords,
+        facts=facts,
+        series=series,
         series_label="views",
         language=channel.language,
         width=settings.video_width,
@@ -259,7 +270,7 @@ def _schedule(
         "niche_similarity": row["niche"],
         "similarity_to_past": row["past"],
         "expected_cost_usd": room.cost_usd,
-        "trend_rows": json.dumps(seen, default=str),
+        "trend_rows": json.dumps(_trend_rows(conn, row["topic_id"], now), default=str),
         "brief": brief.model_dump_json(),
     }
     reasons = {
@@ -277,7 +288,28 @@ def _schedule(
     log.info("scheduled %s on %s for %s", video_id, row["label"], channel.channel_id)
 
 
+def topic_material(
+    conn: psycopg.Connection, topic_id: str, now: datetime
+) -> tuple[tuple[Fact, ...], tuple[str, ...], tuple[SeriesPoint, ...]]:
+    """What the marts know of a topic as of `now`: facts, keywords and its curve of views."""
+    items = _top_items(conn, topic_id, now)
+    facts = tuple(video_fact(**item) for item in items)
+    return facts, _keywords(conn, items, now), _series(conn, topic_id, now)
+
+
 def _top_items(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[dict[str, Any]]:
+    rows = _newest(conn, topic_id, now)
+    return [{name: row[name] for name in row if name != "event_at"} for row in rows]
+
+
+def _trend_rows(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[dict[str, Any]]:
+    """Keys of the rows that the facts come from."""
+    names = ("source", "video_id", "event_at")
+    return [{name: row[name] for name in names} for row in _newest(conn, topic_id, now)]
+
+
+def _newest(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[dict[str, Any]]:
+    """The topic's most viewed videos, as they were seen last."""
     rows = query(conn, _ITEMS, topic_id=topic_id, now=now)
     rows.sort(key=lambda row: (-row["views"], row["video_id"]))
     return rows[:_FACTS]

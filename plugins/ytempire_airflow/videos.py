@@ -43,8 +43,10 @@ table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0;
          border-bottom: 1px solid #d8dee4; overflow-wrap: anywhere; }}
 th {{ font-weight: 600; color: #57606a; }}
+th:first-child {{ width: 16rem; }}
 .cards {{ display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }}
 .card {{ border: 1px solid #d8dee4; border-radius: 8px; overflow: hidden; }}
+a.card {{ text-decoration: none; }}
 .card div {{ padding: .6rem .8rem; }}
 .card img, .card .none {{ display: block; width: 100%; aspect-ratio: 16 / 9; background: #eaeef2; }}
 .small {{ color: #57606a; font-size: .87rem; }}

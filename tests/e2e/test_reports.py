@@ -5,6 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from ml.storage.postgres import connect
+
 
 @pytest.fixture(scope="module")
 def pages(platform, finished):
@@ -19,7 +21,7 @@ def pages(platform, finished):
 
 
 def test_nobody_reads_them_without_a_login(platform, pages):
-    for path in ("/reports/", "/reports/dbt/index.html"):
+    for path in ("/reports/", "/reports/dbt/index.html", "/videos/", "/videos/v-1/video.mp4"):
         assert httpx.get(f"{platform.airflow_url}{path}").status_code == 401
 
 
@@ -30,6 +32,20 @@ def test_there_are_those_of_gates_drift_and_dbt(pages):
     page = pages.get("/reports/dbt/index.html").raise_for_status()
     assert "model.ytempire.fct_video_daily" in page.text
     assert page.headers["Content-Security-Policy"].startswith("sandbox")
+
+
+def test_every_video_is_shown_and_plays_from_anywhere(platform, pages):
+    listed = pages.get("/videos/").raise_for_status()
+    assert "script-src" not in listed.headers["Content-Security-Policy"]
+    with connect(platform.require("database_url")) as conn:
+        rows = conn.execute("select video_id, files from content.videos").fetchall()
+    assert rows
+    for video_id, files in rows:
+        assert f'href="{video_id}"' in listed.text
+        assert "Verified" in pages.get(f"/videos/{video_id}").raise_for_status().text
+        part = pages.get(f"/videos/{video_id}/video.mp4", headers={"Range": "bytes=4-11"})
+        assert (part.status_code, part.content[:4]) == (206, b"ftyp")
+        assert part.headers["Content-Range"] == f"bytes 4-11/{files['video.mp4']['bytes']}"
 
 
 def test_one_that_is_not_there_is_not_found(pages):

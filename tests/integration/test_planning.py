@@ -13,6 +13,7 @@ from ml.generation.failures import record_failure, take_back
 from ml.generation.records import content_store
 from ml.planning.channels import Cadence, ChannelConfig, put_channels, set_active
 from ml.planning.planner import plan_and_store
+from ml.planning.planner import planned as planned_rows
 from ml.planning.upkeep import is_wanted
 from ml.publishing.provenance import record_provenance, verify
 from ml.publishing.release import release, unpublish
@@ -112,6 +113,8 @@ def test_planning_again_changes_nothing(planned, planning):
     again = plan_and_store(planning)
     assert again.video_ids == planned.video_ids
     assert again.cancelled == []
+    listed = planned_rows(again.as_of, planning)
+    assert [row["video_id"] for row in listed] == again.video_ids
     forecasts = "select count(*) from ml.model_predictions where prediction_type = 'video_forecast'"
     assert rows(planning, forecasts) == [(3,)]
 
