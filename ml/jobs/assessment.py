@@ -16,7 +16,9 @@ from ml.exceptions import GenerationError
 from ml.generation import checks as gate
 from ml.generation.gate_technical import MAX_SECONDS, MIN_SECONDS, picture_checks, sound_checks
 from ml.generation.media import probe
-from ml.generation.thumbnail import MAX_BYTES, SIZE, measure
+from ml.generation.thumbnail import MAX_BYTES
+from ml.generation.thumbnail_compose import SIZE
+from ml.generation.thumbnail_score import score
 from ml.jobs.files import content_key
 from ml.jobs.run import Task
 from ml.serving.assessments import assessment, text_checks
@@ -87,7 +89,7 @@ def _thumbnail(path: Path) -> list[gate.Check]:
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise GenerationError("the file is no picture") from error
     size, length = image.size, path.stat().st_size
-    sharpness = measure(image, 0.0, 0).sharpness
+    sharpness = score(image, 0.0, 0).sharpness
     return [
         gate.rule("thumbnail_size", [*size], f"{SIZE[0]}x{SIZE[1]}", size == SIZE),
         gate.rule("thumbnail_bytes", length, "under 2 MB", length < MAX_BYTES),

@@ -9,7 +9,9 @@ from typing import Any
 from ml.exceptions import GenerationError
 from ml.generation.brief import ChannelBrief, VideoBrief
 from ml.generation.text import clean, latin, words
-from ml.generation.thumbnail import compose, measure, save_jpeg
+from ml.generation.thumbnail import save_jpeg
+from ml.generation.thumbnail_compose import compose
+from ml.generation.thumbnail_score import score
 from ml.jobs.run import Task
 from ml.planning.channels import read_channels
 from ml.serving.work_schemas import (
@@ -39,14 +41,14 @@ def draw(task: Task, request: Mapping[str, Any]) -> ThumbnailAnswer:
     variants: list[Thumbnail] = []
     for number in range(wanted.variations):
         task.report("drawing", number / wanted.variations)
-        image, contrast, letters = compose(brief, headline, number)
-        path = save_jpeg(image, task.work / f"thumbnail-{number + 1}.jpg")
+        drawn = compose(brief, headline, number)
+        path = save_jpeg(drawn.image, task.work / f"thumbnail-{number + 1}.jpg")
         variants.append(
             Thumbnail(
                 variant_id=f"variant_{number + 1}",
                 image_url=task.keep(path),
                 predicted_ctr=None,
-                quality_score=measure(image, contrast, letters).score,
+                quality_score=score(drawn.image, drawn.contrast, drawn.letters).score,
                 ab_test_group=string.ascii_uppercase[number],
             )
         )

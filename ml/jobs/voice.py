@@ -1,10 +1,9 @@
-"""Speech for a caller, by the voice and the loudness step of the generation pipeline."""
+"""Speech for a caller, by the voices and the sound chain of the generation pipeline."""
 
 from __future__ import annotations
 
 import re
-import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ from ml.exceptions import GenerationError
 from ml.generation.brief import ChannelBrief
 from ml.generation.media import loudness, probe, run_ffmpeg
 from ml.generation.text import clean, latin, words
-from ml.generation.voice import Samples, normalise, speak
+from ml.generation.voice import check_budget, provider_of
+from ml.generation.voice_enhance import enhance
+from ml.generation.voice_interface import Emotion, Line, Samples, Take, write_wav
 from ml.jobs.run import Task
 from ml.serving.work_schemas import VoiceAnswer, VoiceMetadata, VoiceRequest, VoiceSettings
 
@@ -27,27 +28,32 @@ _CODECS = {
     "wav": ("-c:a", "pcm_s16le"),
 }
 _QUALITY = "no model scores speech; loudness is measured"
+_PROVIDERS = {"local": "piper"}
+_EMOTIONS: dict[str, Emotion] = {"happy": "friendly", "excited": "excited", "serious": "serious"}
 
 
 def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
     """Speak the text of a request into one file.
 
     Raises:
-        GenerationError: if the provider is not available, or the text has nothing to say aloud.
+        SourceUnavailableError: if the provider lacks a key; the message names the variable.
+        GenerationError: if the text has nothing to say aloud.
     """
     wanted = VoiceRequest.model_validate(request)
     lines = _lines(wanted)
     voice = ChannelBrief.model_fields["voice"].default
     task.report("speaking", 0.1)
-    takes, rate = speak(lines, voice, task.work, _TIMEOUT_S)
+    provider = provider_of(_PROVIDERS.get(wanted.provider, wanted.provider), voice, task.settings)
+    check_budget(provider, sum(len(line.text) for line in lines), task.settings)
+    spoken = provider.speak(lines, task.work, _TIMEOUT_S)
     task.report("mastering", 0.7)
     raw = task.work / "raw.wav"
-    _write(raw, _joined(takes, rate), rate)
-    spoken, _ = normalise(raw, task.work / "spoken.wav", _TIMEOUT_S)
-    final = _encoded(spoken, wanted, task.work)
+    write_wav(raw, _joined(spoken.takes), spoken.takes[0].rate)
+    track, _ = enhance(raw, task.work / "spoken.wav", _TIMEOUT_S)
+    final = _encoded(track, wanted, task.work)
     seconds, measured = probe(final).duration_s, loudness(final)
     url = task.keep(final)
-    count = sum(len(words(line)) for line in lines)
+    count = sum(len(words(line.text)) for line in lines)
     return VoiceAnswer(
         audio_id=task.job_id,
         audio_url=url,
@@ -55,12 +61,12 @@ def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
         file_size_bytes=final.stat().st_size,
         format=wanted.format,
         quality_score=None,
-        provider_used="local",
-        cost=0.0,
+        provider_used=wanted.provider,
+        cost=spoken.cost_usd,
         metadata=VoiceMetadata(
             words_count=count,
             speaking_rate=round(60 * count / seconds, 1),
-            model_version=f"piper/{voice}",
+            model_version=spoken.provider,
             sample_rate=wanted.sample_rate,
             integrated_lufs=_finite(measured.integrated),
             true_peak_dbtp=_finite(measured.true_peak),
@@ -69,25 +75,20 @@ def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
     )
 
 
-def _lines(wanted: VoiceRequest) -> list[str]:
-    if wanted.provider != "local":
-        raise GenerationError(
-            f"the provider {wanted.provider} is not set up here; ask for the provider local"
-        )
+def _lines(wanted: VoiceRequest) -> list[Line]:
     if wanted.ssml_enabled:
-        raise GenerationError("the local voice reads no SSML; send plain text")
+        raise GenerationError("SSML is made here, not taken; send plain text and an emotion")
     sentences = (latin(clean(part, 1000)) for part in _SENTENCE.split(wanted.text))
-    lines = [line for line in sentences if words(line)]
+    emotion = _EMOTIONS.get(wanted.emotion, "neutral")
+    lines = [Line(sentence, emotion) for sentence in sentences if words(sentence)]
     if not lines:
-        raise GenerationError(
-            "the text has no words in Latin letters; the local voice speaks English only"
-        )
+        raise GenerationError("the text has no words in Latin letters; the voices speak English")
     return lines
 
 
-def _joined(takes: list[Samples], rate: int) -> Samples:
-    pause = np.zeros(int(_PAUSE_S * rate), dtype=np.int16)
-    parts = [part for take in takes for part in (take, pause)]
+def _joined(takes: Sequence[Take]) -> Samples:
+    pause = np.zeros(int(_PAUSE_S * takes[0].rate), dtype=np.int16)
+    parts = [part for take in takes for part in (take.samples, pause)]
     return np.concatenate(parts[:-1])
 
 
@@ -112,22 +113,14 @@ def _filters(settings: VoiceSettings) -> list[str]:
 
 def _not_used(wanted: VoiceRequest) -> Iterator[tuple[str, str]]:
     if wanted.voice_profile is not None:
-        yield "voice_profile", "there is one local voice"
-    if wanted.emotion != "neutral":
-        yield "emotion", "the local voice has none"
+        yield "voice_profile", "each provider has the one voice of the settings"
+    if wanted.emotion not in ("neutral", *_EMOTIONS):
+        yield "emotion", f"no voice here sounds {wanted.emotion}"
     plain = VoiceSettings()
     for name in ("stability", "similarity_boost", "style"):
         if getattr(wanted.settings, name) != getattr(plain, name):
-            yield f"settings.{name}", "no setting of the local voice"
+            yield f"settings.{name}", "no setting of the voices here"
 
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def _write(path: Path, samples: Samples, rate: int) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(samples.tobytes())
