@@ -13,7 +13,7 @@ endif
 export UV_LINK_MODE ?= copy
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup up down run test lint bench soak requirements
+.PHONY: help setup up down run test lint types sql bench soak requirements
 
 help: ## show the recipes
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,11 +41,23 @@ run: setup ## everything: set up, start, and run the main job to finished videos
 lint: setup ## style, types, SQL
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync types sql
+
+types:
 	@$(BIN)/mypy ml plugins
+
+sql:
 	@cd dbt_project && ../$(BIN)/sqlfluff lint models
 
-test: setup lint ## every test but the soak, in under 30 minutes
-	@$(BIN)/python -m pytest tests/unit tests/integration tests/e2e tests/fault
+# Each of the workers has services of its own; the platform of the last line is one.
+PYTEST := $(BIN)/python -m pytest --durations 15
+WORKERS ?= 2
+test: setup lint ## every test but the soak
+	@status=0; \
+	$(PYTEST) tests/unit --numprocesses $(WORKERS) || status=1; \
+	$(PYTEST) tests/integration --numprocesses $(WORKERS) --dist loadfile || status=1; \
+	$(PYTEST) tests/e2e tests/fault || status=1; \
+	exit $$status
 
 soak: setup ## the long tests
 	@$(BIN)/python -m pytest tests/soak

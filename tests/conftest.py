@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from ml.settings import Settings, get_settings
@@ -35,7 +36,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """Forget settings of the caller's shell before anything reads them."""
+    """Forget settings of the caller's shell before anything reads them.
+
+    Property tests have no deadline, because a busy machine is no fault of the code, and draw the
+    same examples in every run of continuous integration; elsewhere they look for new ones.
+    """
+    hypothesis.settings.register_profile(
+        "ytempire", deadline=None, derandomize=bool(os.environ.get("CI"))
+    )
+    hypothesis.settings.load_profile("ytempire")
     _forget_interfering()
     # No test may find the state of a platform that runs in the checkout.
     os.environ["YTEMPIRE_STATE_DIR"] = str(Path(tempfile.gettempdir()) / "ytempire-not-set-up")

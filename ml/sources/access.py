@@ -54,6 +54,7 @@ class Access:
         breaker: the circuit breaker of a host.
         level: how complete the fetch is to be; one of the source's levels.
         at: the moment to ask the simulated world about.
+        skipped_since: start of the intervals just before that were skipped to save a quota.
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class Access:
         breaker: Callable[[str], pybreaker.CircuitBreaker] = local_breaker,
         level: Level = FULL,
         at: datetime | None = None,
+        skipped_since: datetime | None = None,
     ) -> None:
         self.settings = settings
         self.meter = meter or MemoryMeter()
         self.level = level
+        self.skipped_since = skipped_since
         self.at = at if settings.uses_world else None
         self._breaker = breaker
 

@@ -113,6 +113,7 @@ def shares(name: str, total: int) -> dict[str, int]:
 
 
 _STRIDES = (1, 2, 4, 8)
+LONGEST_STRIDE = _STRIDES[-1]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ a day is apart from all others (https://developers.google.com/youtube/v3/determi
 it is one call a query: the 50 most viewed videos that were published in the interval. A result has
 no counts, therefore the videos that were found are read by videos.list, 50 a call.
 
-Where the allowance only lasts for every other interval, or a longer stride, the search goes back to
-where it last ended, so that what was uploaded in between is found too.
+Where the allowance only lasts for every other interval, or a longer stride, the search goes back
+over the intervals that were skipped, so that what was uploaded in them is found too.
 
 Titles and names in a search result are HTML-escaped, which the documentation does not say; those of
 a video resource are not (https://github.com/DialmasterOrg/Youtarr/pull/654, 2026-06).
@@ -44,8 +44,6 @@ from ml.sources.base import (
 )
 from ml.sources.http import HttpClient
 from ml.sources.quota import Level, shares
-
-_LONGEST_STRIDE = 8  # intervals; the quota planner skips no more
 
 
 class YouTubeSearchSource(Source):
@@ -86,7 +84,7 @@ class YouTubeSearchSource(Source):
         """Yield the results of each query, then the videos that they name."""
         total = len(self._queries)
         count = shares("queries", total).get(access.level.name, total)
-        since = _since(interval, cursor)
+        since = access.skipped_since or interval.start
         with api.client(self, access) as http:
             pages = self._pages(http, self._queries[:count], since, interval.end)
             for number, page in enumerate(pages):
@@ -125,15 +123,6 @@ class YouTubeSearchSource(Source):
             api.items,
             lambda item, position: [_result(item, page, position + 1)],
         )
-
-
-def _since(interval: Interval, cursor: Mapping[str, Any] | None) -> datetime:
-    """Start of the interval, or of the intervals before it that were skipped."""
-    ended = (cursor or {}).get("interval_end")
-    if ended is None:
-        return interval.start
-    earliest = interval.start - (_LONGEST_STRIDE - 1) * (interval.end - interval.start)
-    return min(interval.start, max(datetime.fromisoformat(ended), earliest))
 
 
 def _rfc3339(moment: datetime) -> str:

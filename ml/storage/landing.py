@@ -28,7 +28,7 @@ from ml.sources.access import Access
 from ml.sources.archives import discover_archives
 from ml.sources.base import Interval, Page, Rejected, Source, Table
 from ml.sources.catalog import family
-from ml.sources.quota import FULL, Choice, Level, Meter, choose_level, exceeded
+from ml.sources.quota import FULL, LONGEST_STRIDE, Choice, Level, Meter, choose_level, exceeded
 from ml.storage import postgres, raw
 from ml.storage.bronze import (
     STREAM_RUN,
@@ -56,6 +56,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _STREAM = "interval"
+_SKIPPED = "quota:"  # begins the reason of an interval that was skipped to save a quota
 Status = Literal["landed", "empty"]
 
 
@@ -162,7 +163,7 @@ def land(source: Source, interval: Interval, *, run_id: str) -> LandingResult:
         with LedgerMeter() as meter:
             choice = _choose(source, interval, meter)
             if not _is_due(interval, choice.every):
-                reason = f"quota: one interval in {choice.every}"
+                reason = f"{_SKIPPED} one interval in {choice.every}"
                 return _empty(source, interval, run_id, reason)
             level = choice.level
             pages = bronze.write_interval(prefix, _fetch(source, interval, meter, level))
@@ -306,11 +307,43 @@ def _is_due(interval: Interval, every: int) -> bool:
 def _fetch(source: Source, interval: Interval, meter: Meter, level: Level) -> Iterator[Page]:
     with postgres.transaction() as conn:
         cursor = _cursor(conn, source)
+        since = _skipped_since(conn, source, interval)
     settings = source.settings
     access = Access(
-        settings, meter=meter, breaker=shared_breaker(settings), level=level, at=interval.end
+        settings,
+        meter=meter,
+        breaker=shared_breaker(settings),
+        level=level,
+        at=interval.end,
+        skipped_since=since,
     )
     yield from source.fetch(interval, cursor, access)
+
+
+def _skipped_since(conn: psycopg.Connection, source: Source, interval: Interval) -> datetime | None:
+    """Start of the unbroken row of skipped intervals that ends where this one starts.
+
+    Read from what was recorded of each interval and not from the cursor: parts of a backfill land
+    beside each other, and the cursor tells of the one that is ahead.
+    """
+    length = interval.end - interval.start
+    rows = conn.execute(
+        "select interval_start from ops.landings where source = %s and interval_end <= %s"
+        " and interval_start >= %s and interval_end - interval_start = %s group by 1"
+        " having bool_and(status = 'empty') and bool_or(starts_with(reason, %s))",
+        (
+            source.id,
+            interval.start,
+            interval.start - (LONGEST_STRIDE - 1) * length,
+            length,
+            _SKIPPED,
+        ),
+    ).fetchall()
+    skipped = {row[0] for row in rows}
+    since = interval.start
+    while since - length in skipped:
+        since -= length
+    return since if since < interval.start else None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ml.runtime.state import State
 from ml.settings import get_settings
 from ml.sources.access import Access
 from ml.sources.base import Availability, Interval, Page, Record, Rejected, Source, SourceSpec
-from ml.sources.quota import Quota
+from ml.sources.quota import Level, Quota
 from ml.storage import postgres
 from ml.storage.landing import close_day, covered, land, land_missing
 from ml.storage.objects import ObjectStore
@@ -45,12 +45,15 @@ class Feed(Source):
     own_settings: Any = None
     fetches: int = 0
     cursors: list[Any] = field(default_factory=list)
+    skipped: list[Any] = field(default_factory=list)
+    quotas: tuple[Quota, ...] = ()
 
     def __post_init__(self) -> None:
         super().__init__(self.own_settings or get_settings())
         self.spec = SourceSpec(
             id=self.name, family="feed", title="A feed", docs=(), kinds=("item",),
             base_url="https://feed.example", replayable=self.replayable_itself,
+            quotas=self.quotas,
         )  # fmt: skip
 
     def availability(self) -> Availability:
@@ -61,6 +64,7 @@ class Feed(Source):
     ) -> Iterator[Page]:
         self.fetches += 1
         self.cursors.append(cursor)
+        self.skipped.append(access.skipped_since)
         for number in range(2):
             if number == self.fail_at:
                 raise ProviderError("the feed answered 503")
@@ -247,6 +251,24 @@ def test_a_source_that_knows_the_present_only_is_not_asked_about_the_past(stack)
     assert result.status == "empty"
     assert "present" in result.reason
     assert feed.fetches == 0
+
+
+def test_an_interval_after_skipped_ones_is_told_since_when(stack):
+    """From what was recorded and not from the cursor: parts of a backfill land in any order."""
+    quota = Quota("feed-skips", per_day=12)
+
+    class HourlyFeed(Feed):
+        def levels(self):
+            return (Level("full", {"default": 1}),)
+
+    feed = HourlyFeed("feed-skips", quotas=(quota,))
+    day = START - timedelta(days=30)
+    hours = [Interval(day + timedelta(hours=h), day + timedelta(hours=h + 1)) for h in range(5)]
+    states = [land(feed, hours[hour], run_id="r1").status for hour in (4, 0, 1, 2, 3)]
+    assert states == ["landed", "landed", "empty", "landed", "empty"]
+    assert feed.skipped == [None, None, hours[1].start]
+    land(feed, hours[4], run_id="r2")
+    assert feed.skipped[-1] == hours[3].start
 
 
 def test_a_quota_is_booked_before_the_call_and_shared_by_all(stack):
