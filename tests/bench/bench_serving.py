@@ -5,7 +5,7 @@
 
 It starts `ytempire serve` on the platform of YTEMPIRE_STATE_DIR and asks from this process. With
 `--topics` it first fills an empty platform (`serving_rows.py`: one video a topic); without, the
-platform must have a champion of trend_video. How it asks: requests are due at fixed times whatever the
+platform must have a champion of trend_video. Requests are due at fixed times whatever the
 answers do (open loop), and latency counts from when a request was due. Caches of answers are off
 (`Cache-Control: no-cache`) but where the name says otherwise; authentication, rate limits and
 recording are on.
