@@ -94,6 +94,9 @@ def _known(
         if row is None:
             raise
         return None, row[0]
+    built = conn.execute("select to_regclass('marts.dim_topic') is not null").fetchone()
+    if built is None or not built[0]:  # the marts were never published
+        return None, now
     row = conn.execute(_TOPIC, {"name": name}).fetchone()
     return ((row[0], row[1]) if row else None), now
 

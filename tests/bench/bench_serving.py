@@ -1,9 +1,11 @@
 """The HTTP API under load: latency at a fixed rate, saturation, features, and the start.
 
-    python tests/bench/bench_serving.py [--seconds 15] [--write]
+    ytempire up --only postgres,valkey,objects,mlflow
+    python tests/bench/bench_serving.py [--topics 10000] [--seconds 15] [--write]
 
-It starts `ytempire serve` on the platform of YTEMPIRE_STATE_DIR, which must be up and have a
-champion of trend_video, and asks from this process: requests are due at fixed times whatever the
+It starts `ytempire serve` on the platform of YTEMPIRE_STATE_DIR and asks from this process. With
+`--topics` it first fills an empty platform (`serving_rows.py`: one video a topic); without, the
+platform must have a champion of trend_video. Requests are due at fixed times whatever the
 answers do (open loop), and latency counts from when a request was due. Caches of answers are off
 (`Cache-Control: no-cache`) but where the name says otherwise; authentication, rate limits and
 recording are on.
@@ -25,6 +27,7 @@ import httpx
 import numpy as np
 import psutil
 from provenance import provenance
+from serving_rows import prepare
 
 from ml.settings import get_settings
 from ml.storage.postgres import connect
@@ -56,6 +59,9 @@ class Caller(asyncio.Protocol):
             self.answered.set_exception(ConnectionError("closed"))
 
     async def ask(self, request):
+        if self.transport.is_closing():
+            # The server closes what is idle for some seconds; a client opens another.
+            raise ConnectionError("closed")
         self.answered = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return await self.answered
@@ -69,14 +75,19 @@ async def connections(port, count):
 
 async def open_loop(port, requests, rate, seconds):
     """Latencies, statuses: `rate` requests a second are due, whoever is free takes the next."""
-    free = asyncio.Queue()
+    # The one that was used last comes first: the others stay open for a burst.
+    free = asyncio.LifoQueue()
     for caller in await connections(port, CONNECTIONS):
         free.put_nowait(caller)
     taken, statuses = [], []
 
     async def one(due, request):
         caller = await free.get()
-        statuses.append(await caller.ask(request))
+        try:
+            statuses.append(await caller.ask(request))
+        except ConnectionError:
+            (caller,) = await connections(port, 1)
+            statuses.append(await caller.ask(request))
         taken.append(time.perf_counter() - due)
         free.put_nowait(caller)
 
@@ -227,10 +238,13 @@ def feast_alone(settings, videos=50):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--topics", type=int, default=0, help="fill an empty platform with so many")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     settings = get_settings()
     key = settings.require("api_key")
+    if options.topics:
+        prepare(settings, options.topics)
     topics, sets = request_sets(key, settings)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -22,7 +22,7 @@ from ml.trend.video.dataset import load_params
 from ml.trend.video.train import train_video
 
 START = datetime(2030, 1, 1, 5, tzinfo=UTC)
-TRAINED_ON, SPAN, LIFE = 1500, 60, 9
+TRAINED_ON, SPAN, LIFE = 1500, 60, 11
 AS_OF = START + timedelta(days=SPAN + LIFE)
 COLUMNS = (
     "source", "region", "video_id", "observed_at", "available_at", "chart_rank", "title",
@@ -75,7 +75,7 @@ def observations(topics: int) -> Iterator[tuple[Any, ...]]:
     for number in range(TRAINED_ON):
         first = START + timedelta(days=int(number * SPAN / TRAINED_ON), minutes=number % 60)
         # Charts are left at different ages, so that there is something to learn about that.
-        yield from _video(random, f"model{number:05d}", first, int(random.integers(3, LIFE + 1)))
+        yield from _video(random, f"model{number:05d}", first, int(random.choice([4, LIFE])))
     for number in range(topics):
         first = AS_OF - timedelta(days=1, minutes=int(number % 60))
         yield from _video(random, f"bench{number:05d}", first, 2)

@@ -92,7 +92,13 @@ async def models(
     return ModelList(models=listed, total=len(listed), served=served)
 
 
-@router.get("/models/{model_id}/metrics", responses=example(_METRICS_EXAMPLE))
+@router.get(
+    "/models/{model_id}/metrics",
+    responses={
+        **example(_METRICS_EXAMPLE),
+        404: {"description": "The registry has no such version"},
+    },
+)
 async def metrics(
     model_id: ModelId,
     api: Api,

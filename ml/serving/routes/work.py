@@ -107,7 +107,12 @@ async def generate_thumbnail(
 
 
 @router.post(
-    "/assess/quality", response_model=Assessment, responses=examples.work(examples.ASSESSMENT)
+    "/assess/quality",
+    response_model=Assessment,
+    responses={
+        **examples.work(examples.ASSESSMENT),
+        404: {"description": "The file is of a job that the caller does not have"},
+    },
 )
 async def assess_quality(
     body: AssessRequest, api: Api, caller: Creator, following: Follow
@@ -132,7 +137,10 @@ async def job(job_id: JobId, api: Api, caller: Creator) -> JobState:
 @router.get(
     "/jobs/{job_id}/files/{name}",
     response_class=Response,
-    responses={200: {"content": {"application/octet-stream": {"example": "(the file)"}}}},
+    responses={
+        200: {"content": {"application/octet-stream": {"example": "(the file)"}}},
+        404: {"description": "The caller has no such job, or it no such file"},
+    },
 )
 async def file(
     job_id: JobId,

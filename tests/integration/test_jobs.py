@@ -1,0 +1,91 @@
+"""Work of the API's callers: done once, with its files; and what the API's login may do."""
+
+from __future__ import annotations
+
+import uuid
+
+import psycopg
+import pytest
+
+from ml.exceptions import FatalError
+from ml.jobs.run import run_job
+from ml.jobs.store import Job, JobStore, Kind
+from ml.serving.work_schemas import Assessment, ThumbnailAnswer, VoiceAnswer
+from ml.settings import Settings
+from ml.storage.objects import ObjectStore
+from ml.storage.postgres import connect
+
+
+def done(settings: Settings, kind: Kind, request: dict[str, object]) -> Job:
+    """The job of a request, after its run."""
+    store, job_id = JobStore(settings.require("database_url")), str(uuid.uuid4())
+    job, is_new = store.add(job_id, kind, "a-key", request, kind)
+    assert is_new
+    assert job.status == "submitted"
+    try:
+        run_job(kind, job_id, request, settings=settings)
+    except FatalError:
+        assert not store.add(job_id, kind, "a-key", request, kind)[1]
+    return store.read([job_id])[job_id]
+
+
+def stored(settings: Settings, job: Job, name: str) -> bytes:
+    key = job.files[name]["key"]
+    return ObjectStore(settings).get_bytes(settings.bucket("content"), key)
+
+
+def test_a_job_is_done_once_and_its_files_lie_under_its_id(stack: Settings) -> None:
+    request: dict[str, object] = {"video_title": "Deep sea robots", "variations": 2}
+    job = done(stack, "generate_thumbnail", request)
+    answer = ThumbnailAnswer.model_validate(job.result)
+    assert [each.variant_id for each in answer.thumbnails] == ["variant_1", "variant_2"]
+    assert stored(stack, job, "thumbnail-1.jpg")[:3] == b"\xff\xd8\xff"
+    run_job("generate_thumbnail", job.job_id, {"video_title": "Another"}, settings=stack)
+    store = JobStore(stack.require("database_url"))
+    store.fail(job.job_id, "too late", "platform")
+    assert store.read([job.job_id])[job.job_id] == job
+
+
+def test_speech_is_made_and_measured_and_what_cannot_be_said_is_refused(stack: Settings) -> None:
+    request: dict[str, object] = {"text": "Robots dived deep.", "format": "ogg"}
+    job = done(stack, "synthesize_voice", request)
+    speech = VoiceAnswer.model_validate(job.result)
+    assert speech.duration_seconds > 0.5
+    assert stored(stack, job, "voice.ogg")[:4] == b"OggS"
+    heard = done(
+        stack,
+        "assess_quality",
+        {"content_type": "audio", "content_data": {"audio_url": speech.audio_url}},
+    )
+    measured = Assessment.model_validate(heard.result)
+    assert {check.name for check in measured.checks} >= {"integrated_lufs", "true_peak_dbtp"}
+    refused = done(stack, "synthesize_voice", {"text": "日本"})
+    assert (refused.status, refused.fault) == ("failed", "request")
+    assert "Latin letters" in (refused.error or "")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from ml.model_predictions",
+        "insert into ml.topics (topic_id) values ('x')",
+        "update ops.api_keys set revoked_at = null",
+        "select * from ops.api_audit",
+        "select payload from raw.records",
+        "select brief from content.video_schedule",
+        "create table ml.mine (x int)",
+    ],
+)
+def test_the_apis_login_may_not(stack: Settings, statement: str) -> None:
+    with (
+        connect(stack.require("api_database_url")) as conn,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        conn.execute(statement.encode())
+
+
+def test_the_apis_login_adds_and_follows_jobs(stack: Settings) -> None:
+    store, job_id = JobStore(stack.require("api_database_url")), str(uuid.uuid4())
+    store.add(job_id, "train", "a-key", {}, "train_trend_video")
+    store.step(job_id, "train_and_register", 0.5)
+    assert store.read([job_id])[job_id].progress == 0.5
