@@ -118,7 +118,8 @@ def _slices(frame: pd.DataFrame) -> dict[tuple[str, str], Any]:
     """Positions of the rows of each of the largest categories and languages."""
     found: dict[tuple[str, str], Any] = {}
     language = frame["language"].fillna("und").str.lower().str.split("-").str[0]
-    for name, values in (("category", frame["category_id"].astype(str)), ("language", language)):
+    category = frame["category_id"].astype("Int64").astype("string").fillna("none")
+    for name, values in (("category", category), ("language", language)):
         for value in values.value_counts().head(_LARGEST).index:
             found[name, str(value)] = (values == value).to_numpy().nonzero()[0]
     return found
