@@ -16,8 +16,11 @@ SHAPE = (
     "deesser=i=0.2"
 )
 # Speech has more peak than -16 LUFS leaves room for, hence the limiter: so the loudness step can
-# stay linear. AAC adds overshoot, hence the distance to the limit.
-_LIMIT = "alimiter=limit=0.66:attack=3:release=40:level=false"
+# stay linear. AAC adds overshoot, hence the distance to the limit. What the limiter takes away is
+# given back before it, or the last step would lift the peaks again; and it works at the rate of the
+# result, since resampling makes new peaks.
+_LIMIT = "aresample=48000,alimiter=limit=0.66:attack=3:release=40:level=false"
+_ROUNDS, _CLOSE = 3, 0.3
 _GOAL = f"loudnorm=I={TARGET_LUFS}:TP=-2:LRA=11"
 
 
@@ -27,9 +30,14 @@ def enhance(source: Path, target: Path, timeout_s: float) -> tuple[Path, dict[st
     Returns:
         The file, and loudnorm's report; `normalization_type` is `linear` when nothing pumped.
     """
-    level = float(_measure(source, SHAPE, timeout_s)["input_i"])
-    shape = f"{SHAPE},volume={TARGET_LUFS - level:.2f}dB,{_LIMIT}"
-    measured = _measure(source, shape, timeout_s)
+    gain = TARGET_LUFS - float(_measure(source, SHAPE, timeout_s)["input_i"])
+    for _ in range(_ROUNDS):
+        shape = f"{SHAPE},volume={gain:.2f}dB,{_LIMIT}"
+        measured = _measure(source, shape, timeout_s)
+        missing = TARGET_LUFS - float(measured["input_i"])
+        if abs(missing) <= _CLOSE:
+            break
+        gain += missing
     linear = (
         f"{shape},{_GOAL}:linear=true:print_format=json"
         f":measured_I={measured['input_i']}:measured_TP={measured['input_tp']}"
