@@ -24,7 +24,6 @@ from ml.cli import (
     run,
     services,
     sources,
-    watching,
 )
 from ml.cli.console import errors
 from ml.exceptions import YtempireError
@@ -46,7 +45,6 @@ models.register(app)
 releases.register(app)
 analysts.register(app)
 keys.register(app)
-watching.register(app)
 publishing.register(app)
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 import psycopg
 
-from ml.exceptions import FatalError
 from ml.monitoring.drift import DriftReport
+from ml.registry.promotion import frozen
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import transaction
 from ml.trend.video.train import NAME
@@ -82,11 +82,8 @@ def _what(report: DriftReport, cause: str) -> str:
 def _guard(conn: psycopg.Connection, report: DriftReport, settings: Settings) -> str | None:
     """Why there is no retraining now, if there is a reason."""
     as_of, pause = report.current[1], timedelta(hours=settings.retrain_cooldown_hours)
-    frozen = conn.execute(
-        "select frozen_by, reason from ml.frozen_champions where model_name = %s", (NAME,)
-    ).fetchone()
-    if frozen is not None:
-        return f"frozen by {frozen[0]}: {frozen[1]}"
+    if why := frozen(NAME, settings):
+        return f"the champion is frozen: {why}"
     if as_of - report.trained_as_of < pause:
         return f"cool-down: the champion was trained as of {report.trained_as_of:%Y-%m-%d %H:%M}"
     rows = conn.execute(
@@ -100,29 +97,3 @@ def _guard(conn: psycopg.Connection, report: DriftReport, settings: Settings) ->
     if sum(as_of - each < _WEEK for each in granted) >= settings.retrains_per_week:
         return f"budget: {settings.retrains_per_week} retrainings within a week"
     return None
-
-
-def freeze(model: str, frozen_by: str, reason: str, settings: Settings | None = None) -> None:
-    """Keep drift from retraining a model until it is thawed.
-
-    Raises:
-        FatalError: if nothing watches the model.
-    """
-    if model != NAME:
-        raise FatalError(f"{model} is not watched; {NAME} is")
-    settings = settings or get_settings()
-    with transaction(settings.require("database_url")) as conn:
-        conn.execute(
-            "insert into ml.frozen_champions (model_name, frozen_by, reason) values (%s, %s, %s)"
-            " on conflict (model_name) do update set frozen_by = excluded.frozen_by,"
-            " reason = excluded.reason, frozen_at = now()",
-            (model, frozen_by, reason),
-        )
-
-
-def thaw(model: str, settings: Settings | None = None) -> bool:
-    """Let drift retrain a model again; False if it was not frozen."""
-    settings = settings or get_settings()
-    with transaction(settings.require("database_url")) as conn:
-        found = conn.execute("delete from ml.frozen_champions where model_name = %s", (model,))
-        return bool(found.rowcount)

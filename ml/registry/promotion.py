@@ -210,8 +210,8 @@ def unfreeze(name: str, cause: Cause, settings: Settings | None = None) -> None:
 def frozen(name: str, settings: Settings) -> str | None:
     """Why the champion is frozen, None if it is not."""
     with reachable():
-        reason: str | None = client(settings).get_registered_model(name).tags.get(FROZEN)
-    return reason
+        found = client(settings).search_registered_models(filter_string=f"name = '{name}'")
+    return found[0].tags.get(FROZEN) if found else None
 
 
 def reject(name: str, version: str, cause: Cause, settings: Settings | None = None) -> Release:

@@ -11,7 +11,10 @@ import pytest
 from ml.monitoring.drift import DriftReport
 from ml.monitoring.early_warning import check_warnings
 from ml.monitoring.profile import CURRENT, Relation, profile_frame, profile_relation
-from ml.monitoring.retraining import ask_retraining, freeze, thaw
+from ml.monitoring.retraining import ask_retraining
+from ml.registry import promotion
+from ml.registry.audit import Cause
+from ml.registry.tracking import client
 from ml.settings import Settings
 from ml.storage.postgres import connect, copy_rows
 
@@ -29,7 +32,7 @@ REPORT = DriftReport(
 def database(own_database: Settings) -> Settings:
     """Without what an earlier test has left."""
     with connect(own_database.database_url) as conn:
-        conn.execute("truncate ml.drift_reports, ml.frozen_champions, ops.warnings cascade")
+        conn.execute("truncate ml.drift_reports, ops.warnings cascade")
         conn.execute("truncate ml.ml_models, ops.alerts cascade")
     return own_database
 
@@ -151,11 +154,12 @@ def test_drift_retrains_within_cool_down_and_budget(database):
 
 
 def test_a_frozen_champion_and_a_break_of_definitions_do_not_retrain(database):
-    freeze("trend_video", "ana", "campaign until May", database)
+    if not client(database).search_registered_models(filter_string="name = 'trend_video'"):
+        client(database).create_registered_model("trend_video")
+    promotion.freeze("trend_video", Cause("ana", "campaign until May"), database)
     refused = ask_retraining(reported(database, 1), database)
-    assert refused.reason == "frozen by ana: campaign until May"
-    assert thaw("trend_video", database)
-    assert not thaw("trend_video", database)
+    assert refused.reason == "the champion is frozen: campaign until May"
+    promotion.unfreeze("trend_video", Cause("ana", "it is over"), database)
     assert ask_retraining(reported(database, 2), database).is_granted
     broken = reported(database, 3, after=9 * DAY, verdict="definition_break", has_decayed=True)
     assert ask_retraining(broken, database) is None

@@ -82,15 +82,6 @@ comment on table ml.retrain_requests is
     'One row per drift report that spoke for a retraining: granted, or why not.';
 create index retrain_requests_by_time on ml.retrain_requests (model_name, as_of);
 
-create table ml.frozen_champions (
-    model_name text primary key,
-    frozen_by text not null,
-    reason text not null,
-    frozen_at timestamptz not null default now()
-);
-comment on table ml.frozen_champions is
-    'One row per model that a person has frozen: drift does not retrain it.';
-
 create table ops.warnings (
     rule text not null,
     subject text not null,
@@ -115,7 +106,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them; reports of definition breaks become stable ones."""
-    op.execute("drop table ops.warnings, ml.frozen_champions, ml.retrain_requests")
+    op.execute("drop table ops.warnings, ml.retrain_requests")
     op.execute("drop table ml.definition_breaks, ml.slice_metrics, ml.drift_columns")
     op.execute("update ml.drift_reports set verdict = 'stable' where verdict = 'definition_break'")
     op.execute("alter table ml.drift_reports drop constraint drift_reports_verdict_check")
