@@ -326,12 +326,3 @@ def _series(conn: psycopg.Connection, topic_id: str, now: datetime) -> tuple[Ser
     rows = query(conn, _SERIES, topic_id=topic_id, now=now, days=_SERIES_DAYS)
     points = tuple(SeriesPoint(at=row["at"], value=row["value"]) for row in rows)
     return points if len(points) > 1 else ()
-
-
-def topic_material(
-    conn: psycopg.Connection, topic_id: str, now: datetime
-) -> tuple[tuple[Fact, ...], tuple[str, ...], tuple[SeriesPoint, ...]]:
-    """What the marts know of a topic as of `now`: facts, keywords and its curve of views."""
-    items = _top_items(conn, topic_id, now)
-    facts = tuple(video_fact(**item) for item in items)
-    return facts, _keywords(conn, items, now), _series(conn, topic_id, now)

@@ -50,8 +50,8 @@ def _add_elevenlabs(routes: APIRouter, world: World) -> None:
             return await answer(call, lambda: encode(told), status, headers)
         text = _posted(request).get("text")
         if not isinstance(text, str) or not text.strip():
-            told = {"detail": [{"loc": ["body", "text"], "msg": "Field required"}]}
-            return await answer(call, lambda: encode(told), 422)
+            missing = {"detail": [{"loc": ["body", "text"], "msg": "Field required"}]}
+            return await answer(call, lambda: encode(missing), 422)
         sound, ends = hum(text, _PCM_RATE)
         body: dict[str, Any] = {
             "audio_base64": base64.b64encode(sound.tobytes()).decode(),
