@@ -401,11 +401,11 @@ def test_a_doubled_row_in_a_mart_stops_its_publication(lake, published):
     with connect(lake.database_url) as conn:
         conn.execute(
             "insert into marts_build.fct_video_daily select * from marts_build.fct_video_daily"
-            " where video_id = 'video000002' and day_number = 0"
+            " where video_id = 'video000002' and day_number <= 1"
         )
     with pytest.raises(GateError) as caught:
         run_gate("fct_video_daily", run_id="doubled", as_of=AS_OF, settings=lake)
-    assert "one_row_per_video_and_day: 2 rows, for example (video_id=video000002" in str(
+    assert "one_row_per_video_and_day: 4 rows, for example (video_id=video000002" in str(
         caught.value
     )
     assert "no_video_day_is_lost" in str(caught.value)
