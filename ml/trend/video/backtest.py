@@ -31,7 +31,7 @@ def backtest(
         share: of the first predictions that is measured on.
 
     Returns:
-        By day of the origin accuracy, AUC, calibration error, Brier score and rows, oldest first.
+        By origin (UTC) accuracy, AUC, calibration error, Brier score and rows, oldest first.
 
     Raises:
         TooFewRowsError: if there are fewer folds, or a part of one has too few rows.
@@ -39,19 +39,18 @@ def backtest(
     if folds < _MIN_FOLDS:
         raise TooFewRowsError(f"a backtest has at least {_MIN_FOLDS} folds, not {folds}")
     first = frame.loc[frame["entity_day"] == 1, "event_timestamp"]
-    ends = [
-        first.quantile(1 - share * (folds - 1 - fold) / folds, interpolation="nearest")
+    starts = [
+        first.quantile(1 - share * (folds - fold) / folds, interpolation="nearest")
         for fold in range(folds)
     ]
     found = {}
-    for fold, end in enumerate(ends):
-        known = frame[frame["event_timestamp"] <= end]
-        measured = share / folds / (1 - share * (folds - 1 - fold) / folds)
-        split = split_in_time(known, {**params, "test_share": measured})
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        known = frame if end is None else frame[frame["event_timestamp"] < end]
+        split = split_in_time(known, dict(params), start)
         model = fit(split, dict(params), [])
         probability = model.predict_proba(split.test)
         figures = binary_measures(split.rising(split.test), probability, probability >= 0.5)
-        found[f"{split.test_start:%Y-%m-%d}"] = {
+        found[start.isoformat()] = {
             name: figures[name] for name in ("accuracy", "auc", "ece", "brier", "rows")
         }
     return found

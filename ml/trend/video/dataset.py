@@ -303,18 +303,22 @@ def check_required(frame: pd.DataFrame, required: list[str]) -> None:
         features.require(known, required, f"video {row['video_id']} ({int(bad.sum())} rows in all)")
 
 
-def split_in_time(frame: pd.DataFrame, params: dict[str, Any]) -> Split:
+def split_in_time(frame: pd.DataFrame, params: dict[str, Any], test_start: Any = None) -> Split:
     """Cut by prediction time, with a gap so that no training label reaches into a later part.
 
     Validation and test hold the first prediction of each video (day 1); training holds all days.
+
+    Args:
+        frame: labelled rows.
+        params: of the model, with the shares of the parts.
+        test_start: where the test begins; by its share by default.
 
     Raises:
         TooFewRowsError: if a part has too few rows of either outcome.
     """
     first = frame[frame["entity_day"] == 1]
-    test_start = first["event_timestamp"].quantile(
-        1 - params["test_share"], interpolation="nearest"
-    )
+    if test_start is None:
+        test_start = _cut(first, params["test_share"])
     before = frame[frame["label_known_at"] < test_start]
     first_before = before[before["entity_day"] == 1]
     validation_start = _cut(first_before, params["validation_share"])

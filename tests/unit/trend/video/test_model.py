@@ -38,6 +38,25 @@ def test_trees_beat_every_baseline_where_growth_depends_on_the_category(rows, mo
     assert figures.pop("model")["auc"] > max(rival["auc"] for rival in figures.values())
 
 
+def test_groups_are_those_with_enough_rows_and_a_video_counts_in_each_country(model, split):
+    import pandas as pd
+
+    videos = split.train["video_id"].unique()
+    shown = pd.DataFrame(
+        [(video, country) for country in ("DE", "US") for video in videos] + [(videos[0], "FR")],
+        columns=["video_id", "country"],
+    )
+    rows = pd.concat([split.train, split.test])
+    found = evaluate.by_group(model, rows, shown)
+    assert set(found["category"]) == {"10", "20"}
+    assert sum(f["rows"] for f in found["category"].values()) == len(rows)
+    assert "new" in found["channel"]
+    assert found["language"]["en"]["rows"] > found["language"]["es"]["rows"]
+    assert found["country"]["DE"] == found["country"]["US"]
+    assert "FR" not in found["country"]
+    assert "country" not in evaluate.by_group(model, rows)
+
+
 def test_saved_model_predicts_the_same(model, split, tmp_path):
     model.save(tmp_path / "model")
     again = TrendModel.load(tmp_path / "model")
