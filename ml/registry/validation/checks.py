@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,7 +202,8 @@ def fairness(trial: Trial) -> Iterator[Finding]:
 
 def _answers_or_refuses(trial: Trial, inputs: Any) -> bool:
     try:
-        return bool(trial.sound(trial.probe.score(trial.model, inputs)).all())
+        with _overflow_expected():
+            return bool(trial.sound(trial.probe.score(trial.model, inputs)).all())
     except Exception as error:  # noqa: BLE001 - its kind is the finding
         return _is_clear(error)
 
@@ -216,9 +219,18 @@ def _refuses(ask: Callable[[], Any]) -> bool:
 def _answered(measure: Callable[[], float]) -> float:
     """0 where the model does not answer at all."""
     try:
-        return measure()
+        with _overflow_expected():
+            return measure()
     except Exception:  # noqa: BLE001 - no answer of whatever kind
         return 0.0
+
+
+@contextmanager
+def _overflow_expected() -> Iterator[None]:
+    """Numbers without measure overflow; what matters is the score that comes of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _is_clear(error: Exception) -> bool:
