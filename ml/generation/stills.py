@@ -234,12 +234,17 @@ _SOFT: drawing.Rgb = (203, 213, 225)
 _SOFT_RGBA = (*_SOFT, 255)
 
 
+_LEAST = 1e-9  # less than this is nothing to draw
+
+
 def nice_axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
     """Axis from zero to a round number above the highest value, with its ticks.
 
     An axis that starts at zero does not make a small rise look large.
     """
-    top = max(*values, 0.0) or 1.0
+    top = max(*values, 0.0)
+    if top < _LEAST:
+        top = 1.0
     size = 10 ** math.floor(math.log10(top))
     step = next(size * m / 4 for m in (1, 2, 4, 6, 8, 12, 20, 40) if size * m >= top * 1.02)
     low = min(0.0, *values)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ml.generation import drawing
@@ -72,6 +72,7 @@ def test_brightest_part_decides_the_contrast():
 
 
 @given(st.lists(st.floats(0, 1e10), min_size=2, max_size=20))
+@example([0.0, 5e-324])
 def test_axis_begins_at_zero_and_holds_every_value(values):
     low, high, ticks = nice_axis(values)
     assert low == 0
