@@ -36,6 +36,7 @@ def settings(own_database: Settings, tmp_path_factory) -> Iterator[Settings]:
     if releases.versions(NAME, own_database):
         client(own_database).delete_registered_model(NAME)
     quick = {"rollout_window_s": 0.0, "rollout_min_answers": 20, "rollout_longest_s": 600.0}
+    quick |= {"rollout_score_shift": 0.2}
     folder = tmp_path_factory.mktemp("cache")
     yield own_database.model_copy(update={**quick, "model_cache_dir": folder})
     client(own_database).delete_registered_model(NAME)
@@ -167,8 +168,8 @@ def test_a_bad_canary_is_caught_and_the_other_callers_never_see_it(settings, tmp
     champions = serving.Champions(settings, {NAME: lambda model, folder, release: model})
     champions.refresh()
     serves = champions.get(NAME).release.version
-    # A wrong scale orders as well as the right one, so no test of the order finds it.
-    bad = register(settings, tmp_path, 0.88, slope=0.02, shift=6.0)
+    # A wrong shift orders as well as the right one, so no comparison of the order finds it.
+    bad = register(settings, tmp_path, 0.88, slope=2.0, shift=1.6)
     aliases.move(NAME, [("staging", bad.mlflow_version)], BY_TEST, settings)
     begun = rollouts.start(NAME, "staging", "canary", BY_TEST, settings=settings)
     assert (begun.percent, begun.version) == (10, bad.version)

