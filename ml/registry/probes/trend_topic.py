@@ -25,6 +25,10 @@ class TrendTopicProbe(Probe):
     unit = "series"
     tolerance = 0.1
 
+    def never_missing(self, model: Any) -> frozenset[str]:  # noqa: ARG002
+        """A volume that is not known hides every later day: that is no blemish but no answer."""
+        return frozenset({"volume"})
+
     def score(self, model: Any, inputs: pd.DataFrame) -> pd.Series[float]:
         """Probability of a rise by series; one with too little volume has none."""
         return model.predict(inputs).set_index("series")[self.output].astype("float64")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.exceptions import TooFewRowsError
 from ml.trend.topic.candidates import Part, combined, forecaster
 from ml.trend.topic.choose import whole
 from ml.trend.topic.evaluate import HORIZON_DAYS
@@ -118,9 +119,14 @@ class TopicModel:
         Returns:
             By series: `last_day`, `volume_48h` and `volume_7d` with `_low` and `_high`, `day_1` to
             `day_7`, `rise_probability` and `rise_threshold`.
+
+        Raises:
+            TooFewRowsError: if no series had enough volume, or too little of each is known.
         """
         import pandas as pd
 
+        if frame.empty:
+            raise TooFewRowsError("there is no day of any series to forecast from")
         panel = build_panel(frame)
         windows = windows_at(
             panel,
@@ -129,6 +135,11 @@ class TopicModel:
             min_recent=self.options["min_recent"],
             grace_days=self.options["grace_days"],
         )
+        if not len(windows):
+            raise TooFewRowsError(
+                f"none of {len(panel.names)} series had a volume of {self.options['min_recent']:g}"
+                " in its last 28 days with at most a fifth of them unknown"
+            )
         said = self.forecast(windows)
         columns: dict[str, Any] = {
             "series": np.array(panel.names, dtype=object)[windows.series],

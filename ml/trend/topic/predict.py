@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ml.exceptions import TooFewRowsError
 from ml.registry import mirror, releases
 from ml.registry.releases import Release
 from ml.settings import Settings, get_settings
@@ -69,7 +70,11 @@ def score_topics(as_of: datetime, settings: Settings | None = None) -> ScoreResu
     dataset = read_dataset(as_of, params, settings, release.tags["is_synthetic"] == "true")
     panel = dataset.panel()
     sources = dict(zip(dataset.frame["series"], dataset.frame["source"], strict=True))
-    forecast = model.get_raw_model().predict(dataset.frame)
+    try:
+        forecast = model.get_raw_model().predict(dataset.frame)
+    except TooFewRowsError as error:
+        log.warning("nothing is forecast: %s", error)
+        return ScoreResult(0, 0, len(panel.names), release.version)
     rows = list(_rows(forecast, sources, release, as_of, settings))
     with transaction(settings.require("database_url")) as conn:
         staging = create_staging(conn, _TARGET.table, _COLUMNS)

@@ -116,3 +116,13 @@ def test_frame_of_rows_is_forecast_after_its_last_day(fitted, panel):
     last = frame["at"] > days[-4]
     louder = frame.assign(volume=frame["volume"] * np.where(last, 4, 1))
     assert fitted.model.predict(louder)["volume_48h"].sum() > 1.5 * said["volume_48h"].sum()
+
+
+def test_nothing_to_forecast_from_is_refused_with_what_is_needed(fitted, panel):
+    import pandas as pd
+
+    days = pd.to_datetime(panel.start + np.arange(panel.steps), unit="D", utc=True)
+    quiet = pd.DataFrame({"source": "topics", "series": "quiet", "at": days, "volume": 0.0})
+    for frame in (quiet, quiet.assign(volume=np.nan), quiet.head(0)):
+        with pytest.raises(TooFewRowsError, match=r"no day|28 days"):
+            fitted.model.predict(frame)
