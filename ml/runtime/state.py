@@ -46,6 +46,7 @@ class State:
         self.conf = root / "conf"
         self.data = root / "data"
         self.logs = root / "logs"
+        self._claims: dict[int, socket.socket] = {}
 
     def prepare(self) -> None:
         """Create the directory with credentials.
@@ -83,7 +84,7 @@ class State:
         missing = [name for name in _PORTS if name not in ports]
         if ports and missing:
             for name in missing:
-                ports[name] = _free_port(name, taken=set(ports.values()))
+                ports[name] = self._free_port(name, taken=set(ports.values()))
             self.write("ports.json", ports)
 
     @property
@@ -121,9 +122,37 @@ class State:
                         "program; free it or pin another"
                     )
                 ports[name] = pinned[name]
-            elif name not in ports or not _is_free(ports[name]):
-                ports[name] = _free_port(name, taken=set(ports.values()))
+            elif name not in ports or not self._is_usable(ports[name]):
+                ports[name] = self._free_port(name, taken=set(ports.values()))
         self.write("ports.json", ports)
+
+    def _free_port(self, name: str, taken: set[int]) -> int:
+        preferred = _PREFERRED_PORTS.get(name)
+        candidates = [preferred] if preferred else []
+        candidates += [secrets.choice(_PORT_RANGE) for _ in range(200)]
+        for port in candidates:
+            if port not in taken and self._is_usable(port):
+                return port
+        raise ConfigurationError(f"no free port for {name} in {_PORT_RANGE}; stop some programs")
+
+    def _is_usable(self, port: int) -> bool:
+        """Whether a port is free, and no other platform that is starting has claimed it.
+
+        Two that start at once would both prefer the same ports, long before either listens. The
+        claim is a name in the kernel and goes with this object.
+        """
+        if not _is_free(port):
+            return False
+        if port in self._claims or port not in _PREFERRED_PORTS.values():
+            return True
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0ytempire-port-{port}")
+        except OSError:
+            claim.close()
+            return False
+        self._claims[port] = claim
+        return True
 
     def write(self, name: str, value: Any) -> Path:
         """Write a JSON file (or text, for a str) with mode 600; it is whole or not there."""
@@ -184,13 +213,3 @@ def _is_free(port: int) -> bool:
             except OSError:
                 return False
     return True
-
-
-def _free_port(name: str, taken: set[int]) -> int:
-    preferred = _PREFERRED_PORTS.get(name)
-    candidates = [preferred] if preferred else []
-    candidates += [secrets.choice(_PORT_RANGE) for _ in range(200)]
-    for port in candidates:
-        if port not in taken and _is_free(port):
-            return port
-    raise ConfigurationError(f"no free port for {name} in {_PORT_RANGE}; stop some programs")

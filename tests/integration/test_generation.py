@@ -167,7 +167,7 @@ def test_a_killed_stage_leaves_nothing_finished_and_is_done_again(made, store, s
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         start_new_session=True,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        env=os.environ | {"TMPDIR": str(tmp_path), "YTEMPIRE_GATE_RETRIES": "0"},
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("ytempire-video-*/work/video.mp4")):

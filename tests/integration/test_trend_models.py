@@ -245,6 +245,7 @@ def test_champion_of_another_age_is_not_in_the_way(platform, tmp_path):
     import pandas as pd
 
     (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_text("{}")
     row = pd.DataFrame({"x": [1.0]})
     aged = Candidate(
         name="aged_model", model_type="none", fingerprint="aged", folder=tmp_path / "model",

@@ -58,6 +58,15 @@ def test_a_remembered_port_that_is_taken_is_replaced(state):
     assert state.ports["valkey"] == before["valkey"]
 
 
+def test_two_that_start_at_once_do_not_take_the_same_ports(state, tmp_path):
+    other = State(tmp_path / "other")
+    other.prepare()
+    state.choose_ports(frozenset(), {})
+    other.choose_ports(frozenset(), {})
+    for name in ("airflow", "mlflow", "api"):
+        assert state.ports[name] != other.ports[name]
+
+
 def test_a_pinned_port_that_is_taken_is_an_error(state):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
