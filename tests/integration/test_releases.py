@@ -127,7 +127,7 @@ def test_a_major_version_waits_for_a_person_and_a_frozen_champion_for_none(setti
 
 
 def test_two_promotions_at_once_leave_one_champion_and_no_lost_one(settings, tmp_path):
-    versions = [register(settings, tmp_path, auc, shift=auc).version for auc in (0.86, 0.87)]
+    versions = [register(settings, tmp_path, auc, shift=auc / 100).version for auc in (0.86, 0.87)]
     threads = [
         threading.Thread(target=promotion.promote, args=(NAME, version, BY_TEST),
                          kwargs={"settings": settings})
