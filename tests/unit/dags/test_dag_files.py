@@ -30,9 +30,9 @@ import ytempire_airflow.ingest
 from airflow.dag_processing.dagbag import DagBag
 rows = []
 for path in sys.argv[1:]:
-    started = time.perf_counter()
+    started = time.process_time()  # a busy machine is no fault of the file
     bag = DagBag(path)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     rows.append({
         "path": path, "seconds": seconds, "errors": list(bag.import_errors.values()),
         "dags": [{
