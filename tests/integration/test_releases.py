@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
-import numpy as np
 import pytest
 import tiny_model
 
@@ -155,7 +155,7 @@ def answer(settings: Settings, callers: int, champions: serving.Champions) -> li
         answered.append(served.release.version)
         recorder.add(
             Record(
-                str(np.random.default_rng(number).bytes(16).hex()), served.row_id, "predict/video",
+                str(uuid4()), served.row_id, "predict/video",
                 f"v{number}", "{}", as_json({"rising": score > 0.5}), round(score, 4), 5,
                 (datetime.now(UTC) + timedelta(seconds=1)).isoformat(), "{}",
             )
