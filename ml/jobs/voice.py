@@ -9,13 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from ml.exceptions import GenerationError
+from ml.exceptions import GenerationError, SourceUnavailableError
 from ml.generation.brief import ChannelBrief
 from ml.generation.media import loudness, probe, run_ffmpeg
 from ml.generation.text import clean, latin, words
 from ml.generation.voice import check_budget, provider_of
 from ml.generation.voice_enhance import enhance
-from ml.generation.voice_interface import Emotion, Line, Samples, Take, write_wav
+from ml.generation.voice_interface import (
+    Emotion,
+    Line,
+    Samples,
+    Take,
+    VoiceProvider,
+    write_wav,
+)
 from ml.jobs.run import Task
 from ml.serving.work_schemas import VoiceAnswer, VoiceMetadata, VoiceRequest, VoiceSettings
 
@@ -36,14 +43,13 @@ def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
     """Speak the text of a request into one file.
 
     Raises:
-        SourceUnavailableError: if the provider lacks a key; the message names the variable.
-        GenerationError: if the text has nothing to say aloud.
+        GenerationError: if the provider is not set up, or the text has nothing to say aloud.
     """
     wanted = VoiceRequest.model_validate(request)
     lines = _lines(wanted)
     voice = ChannelBrief.model_fields["voice"].default
     task.report("speaking", 0.1)
-    provider = provider_of(_PROVIDERS.get(wanted.provider, wanted.provider), voice, task.settings)
+    provider = _provider(wanted, voice, task)
     check_budget(provider, sum(len(line.text) for line in lines), task.settings)
     spoken = provider.speak(lines, task.work, _TIMEOUT_S)
     task.report("mastering", 0.7)
@@ -73,6 +79,15 @@ def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
         ),
         reasons={"quality_score": _QUALITY, **dict(_not_used(wanted))},
     )
+
+
+def _provider(wanted: VoiceRequest, voice: str, task: Task) -> VoiceProvider:
+    try:
+        return provider_of(_PROVIDERS.get(wanted.provider, wanted.provider), voice, task.settings)
+    except SourceUnavailableError as error:
+        raise GenerationError(
+            f"the provider {wanted.provider} is not set up here ({error}); ask for local"
+        ) from error
 
 
 def _lines(wanted: VoiceRequest) -> list[Line]:
