@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import json
 import logging
 import string
 import sys
@@ -16,7 +15,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,23 +39,18 @@ _UNLIMITED_ONLINE = timedelta(days=60)
 def open_store(settings: Settings | None = None) -> FeatureStore:
     """Open the feature store that `feature_repo/feature_store.yaml` describes.
 
-    A process has one for each configuration: Feast never closes the connections of a store.
+    Feast never closes the connections of a store: who needs one often keeps it.
 
     Raises:
         ConfigurationError: if a setting it needs has no value.
         ServiceUnavailableError: if the registry's database does not answer.
     """
+    from feast import FeatureStore, RepoConfig
+
     config = yaml.safe_load((REPOSITORY / "feature_store.yaml").read_text())
     values = _placeholders(settings or get_settings())
     with _translated():
-        return _opened(json.dumps(_filled(config, values)))
-
-
-@lru_cache(maxsize=8)
-def _opened(config: str) -> FeatureStore:
-    from feast import FeatureStore, RepoConfig
-
-    return FeatureStore(config=RepoConfig(**json.loads(config), repo_path=REPOSITORY))
+        return FeatureStore(config=RepoConfig(**_filled(config, values), repo_path=REPOSITORY))
 
 
 def apply(settings: Settings | None = None) -> dict[str, int]:

@@ -125,7 +125,7 @@ def prepare_postgres(state: State) -> None:
     port = state.ports["postgres"]
     (data / "postgresql.auto.conf").write_text(
         f"listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\n"
-        "max_connections = 120\nshared_buffers = '256MB'\nwork_mem = '32MB'\n"
+        "max_connections = 300\nshared_buffers = '256MB'\nwork_mem = '32MB'\n"
         "maintenance_work_mem = '128MB'\nmax_wal_size = '2GB'\njit = off\n"
         "password_encryption = 'scram-sha-256'\ntimezone = 'UTC'\n"
     )
