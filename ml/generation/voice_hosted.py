@@ -15,6 +15,7 @@ import binascii
 import io
 import time
 import wave
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _RATE = 22050  # of ElevenLabs' PCM
 
 
-class _HostedVoice:
+class _HostedVoice(ABC):
     """What the three have in common: one request a line, and what its failures mean."""
 
     name = ""
@@ -96,11 +97,13 @@ class _HostedVoice:
             f"{what}; check {self._address.variable} and the voice's name"
         )
 
+    @abstractmethod
     def _ask(self, client: httpx.Client, line: Line) -> httpx.Response:
-        raise NotImplementedError
+        """Send one line to the provider."""
 
+    @abstractmethod
     def _read(self, answer: httpx.Response, line: Line) -> Take:
-        raise NotImplementedError
+        """The take in its answer."""
 
 
 class ElevenLabsVoice(_HostedVoice):
