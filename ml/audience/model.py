@@ -26,7 +26,7 @@ from ml.audience.recommenders import (
     Scores,
     Sequential,
 )
-from ml.exceptions import ConfigurationError
+from ml.exceptions import ConfigurationError, MissingFeatureError
 from ml.registry.training import code_digest
 
 if TYPE_CHECKING:
@@ -143,7 +143,13 @@ class AudienceModel:
         return frame[np.isfinite(frame["score"])].reset_index(drop=True)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Recommend from rows `segment_id`, `topic_id`, `time` (number, later is larger)."""
+        """Recommend from rows `segment_id`, `topic_id`, `time` (number, later is larger).
+
+        Raises:
+            MissingFeatureError: if a time is missing: it would count as the latest.
+        """
+        if "time" in frame and frame["time"].isna().any():
+            raise MissingFeatureError("time is missing in some rows; leave out or mend them")
         named = frame.rename(columns={"segment_id": "user", "topic_id": "item"})
         return self.recommend(with_traits(interactions(named)))
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EPOCH = date(1970, 1, 1).toordinal()
+_EXAMPLE = 30  # segments: the gates of a release are asked about them
 _PACKAGES = ("numpy", "pandas", "scipy", "torch")
 _LIMITS = (
     "A segment is a country, a niche and a language of what lists showed; nobody knows who"
@@ -101,7 +102,7 @@ def _train(
     )
     metrics |= figures
     facts = _facts(dataset, rows, held, winner)
-    example = _as_frame(rows.only(rows.users[:2]))
+    example = _as_frame(rows.only(rows.users[:_EXAMPLE]))
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / NAME)
         yield Candidate(

@@ -27,6 +27,10 @@ class AudiencePreferenceProbe(Probe):
     unit = "segment_id"
     tolerance = 0.25
 
+    def never_missing(self, model: Any) -> frozenset[str]:  # noqa: ARG002
+        """The order of what a segment took to."""
+        return frozenset({"time"})
+
     def score(self, model: Any, inputs: pd.DataFrame) -> pd.Series[float]:
         """Place of each topic that a segment is offered, by segment and topic."""
         offered = model.predict(inputs)
