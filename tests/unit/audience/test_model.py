@@ -8,7 +8,7 @@ import pytest
 from ml.audience.loader import _load_pyfunc
 from ml.audience.model import AudienceModel, Part, Workshop, load_params, segment_traits, top_items
 from ml.audience.recommenders import Popularity
-from ml.exceptions import ConfigurationError
+from ml.exceptions import ConfigurationError, MissingFeatureError
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,15 @@ def test_option_that_does_not_exist_is_named(data, quick_params):
     wrong = {**quick_params, "recommenders": {"ease": {"family": "ease", "lambda": 3}}}
     with pytest.raises(ConfigurationError, match="recommender ease has a family or option"):
         Workshop(data, wrong).model("ease")
+
+
+def test_missing_time_is_refused_and_does_not_count_as_the_latest(data, quick_params):
+    import pandas as pd
+
+    model = Workshop(data, quick_params).model("popularity")
+    frame = pd.DataFrame({"segment_id": "s", "topic_id": list(data.items[:2]), "time": [1.0, None]})
+    with pytest.raises(MissingFeatureError, match="time"):
+        model.predict(frame)
 
 
 def test_segment_says_country_niche_and_language():
