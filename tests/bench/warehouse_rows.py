@@ -24,10 +24,10 @@ _TOPICS = 500
 _ROWS_A_READING = 3_600
 # More rows than this are copies: the world's pages take five minutes a million to parse.
 _MOST_READ = 250_000
-# Id and time of the tables that are copied; channels stay as they are.
+# Ids and time of the tables that are copied; each copy has channels of its own.
 _COPIED = {
-    "youtube_videos": ("video_id", "observed_at", "true"),
-    "records": ("record_id", "event_at", "kind <> 'channel'"),
+    "youtube_videos": (("video_id", "channel_id"), "observed_at"),
+    "records": (("record_id",), "event_at"),
 }
 _DEAL = (
     """
@@ -136,7 +136,7 @@ def spread(size: Size, start: datetime, days: int, settings: Settings) -> int:
 
 def _copy(conn: Any, table: str, bounds: dict[str, Any]) -> int:
     """Repeat the rows of a time under other ids."""
-    identity, moment, condition = _COPIED[table]
+    ids, moment = _COPIED[table]
     names = [
         row[0]
         for row in conn.execute(
@@ -147,21 +147,20 @@ def _copy(conn: Any, table: str, bounds: dict[str, Any]) -> int:
     ]
     values = [
         sql.SQL("{} || '~' || n").format(sql.Identifier(name))
-        if name == identity
+        if name in ids
         else sql.Identifier(name)
         for name in names
     ]
     statement = sql.SQL(
         "insert into raw.{table} ({names}) select {values} from raw.{table},"
         " generate_series(1, %(copies)s) as n"
-        " where {moment} >= %(start)s and {moment} < %(end)s and {condition}"
+        " where {moment} >= %(start)s and {moment} < %(end)s"
         " and {identity} not like '%%~%%' on conflict do nothing"
     ).format(
         table=sql.Identifier(table),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
         values=sql.SQL(", ").join(values),
         moment=sql.Identifier(moment),
-        condition=sql.SQL(condition),
-        identity=sql.Identifier(identity),
+        identity=sql.Identifier(ids[0]),
     )
     return int(conn.execute(statement, bounds).rowcount)
