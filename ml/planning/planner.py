@@ -39,6 +39,7 @@ _FACTS = 5
 # Cosine similarity of the embeddings of two names. Of the few pairs that were looked at, names of
 # the same lie between 0.71 and 0.85, other things about one game between 0.35 and 0.49.
 _SAME_TOPIC = 0.7
+_UNFINISHED = frozenset({"scheduled", "generating", "failed"})
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Plan:
 
     Attributes:
         video_ids: every video scheduled as of that moment.
-        to_generate: those of them that are not finished yet.
+        to_generate: those of them that are not finished yet, and what earlier plans have left that
+            nobody makes.
         cancelled: waiting videos of earlier plans that are not wanted any more.
     """
 
@@ -96,6 +98,19 @@ values (%(video_id)s, %(channel_id)s, %(topic_id)s, %(topic)s, %(as_of)s, %(publ
     %(expected_cost_usd)s, %(trend_rows)s)
 on conflict do nothing
 """
+# With what nobody makes: of a plan that was killed before it started its runs, or that the command
+# line made, and what a run left that has ended without a word.
+_TO_MAKE = """
+select video_id, as_of = %(now)s as is_new, status
+from content.video_schedule as s
+where (as_of = %(now)s and status <> 'cancelled')
+    or (as_of < %(now)s and status = 'scheduled')
+    or (as_of < %(now)s and status = 'generating' and exists (
+        select 1 from ops.dag_runs as r
+        where r.dag_id = 'generate_video' and r.run_id = s.video_id
+            and r.state in ('success', 'failed')))
+order by score desc, video_id
+"""
 _PLANNED = """
 select video_id, channel_id, topic_id, topic, status, status_reason, publish_at, rank, score,
     forecast, interest_at_publish, daily_growth, audience_score, niche_similarity,
@@ -118,7 +133,7 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
     """Plan for every active channel and store the plan; planning again changes nothing.
 
     Raises:
-        FatalError: if no topic can be planned at all; the message says why.
+        FatalError: if no topic can be planned and nothing is left to make; the message says why.
     """
     settings = settings or get_settings()
     with connect(settings.require("database_url")) as conn:
@@ -129,11 +144,7 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
         cancelled = cancel_unwanted(conn, now, forecasts)
         for channel in active_channels(conn, now):
             _plan_channel(conn, channel, found, now, settings)
-        rows = conn.execute(
-            "select video_id, status from content.video_schedule where as_of = %s"
-            " and status <> 'cancelled' order by score desc, video_id",
-            (now,),
-        ).fetchall()
+        rows = query(conn, _TO_MAKE, now=now)
     if not rows:
         raise FatalError(
             f"no topic to plan as of {now:%Y-%m-%d %H:%M}: {len(found)} topics have a forecast;"
@@ -142,8 +153,8 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
         )
     return Plan(
         as_of=now,
-        video_ids=[row[0] for row in rows],
-        to_generate=[row[0] for row in rows if row[1] in ("scheduled", "generating", "failed")],
+        video_ids=[row["video_id"] for row in rows if row["is_new"]],
+        to_generate=[row["video_id"] for row in rows if row["status"] in _UNFINISHED],
         cancelled=cancelled,
     )
 

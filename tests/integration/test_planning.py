@@ -11,14 +11,17 @@ import pytest
 from ml.exceptions import FatalError
 from ml.generation.failures import record_failure, take_back
 from ml.generation.records import content_store
+from ml.planning.allowance import allowance
 from ml.planning.channels import Cadence, ChannelConfig, put_channels, set_active
 from ml.planning.planner import plan_and_store
 from ml.planning.planner import planned as planned_rows
 from ml.planning.upkeep import is_wanted
 from ml.publishing.provenance import record_provenance, verify
 from ml.publishing.release import release, unpublish
+from ml.publishing.youtube_client import UPLOADS
 from ml.settings import Settings
 from ml.storage.postgres import connect
+from ml.storage.quotas import LedgerMeter
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 CHANNEL = ChannelConfig(
@@ -117,6 +120,63 @@ def test_planning_again_changes_nothing(planned, planning):
     assert [row["video_id"] for row in listed] == again.video_ids
     forecasts = "select count(*) from ml.model_predictions where prediction_type = 'video_forecast'"
     assert rows(planning, forecasts) == [(3,)]
+
+
+def test_what_an_earlier_plan_left_waiting_is_started_by_the_next(planned, planning):
+    later = plan_and_store(planning.model_copy(update={"as_of": NOW + timedelta(hours=1)}))
+    assert later.video_ids == []
+    assert later.to_generate == planned.video_ids
+
+
+@pytest.mark.parametrize(("state", "count"), [("running", 2), ("failed", 3)])
+def test_a_video_whose_run_has_ended_without_a_word_is_started_again(
+    planned, planning, state, count
+):
+    video_id = planned.video_ids[0]
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(
+            "insert into ops.dag_runs (dag_id, run_id, state) values ('generate_video', %s, %s)",
+            (video_id, state),
+        )
+        conn.execute(
+            "update content.video_schedule set status = 'generating' where video_id = %s",
+            (video_id,),
+        )
+    try:
+        later = plan_and_store(planning.model_copy(update={"as_of": NOW + timedelta(hours=1)}))
+        assert later.to_generate == planned.video_ids[-count:]
+    finally:
+        with connect(planning.require("database_url")) as conn:
+            conn.execute("delete from ops.dag_runs")
+            conn.execute("update content.video_schedule set status = 'scheduled'")
+
+
+def test_missing_predictions_cancel_nothing(planned, planning):
+    silent = planning.model_copy(update={"as_of": NOW + timedelta(days=5)})
+    assert is_wanted(planned.video_ids[0], silent)
+    left = plan_and_store(silent)
+    assert (left.cancelled, left.to_generate) == ([], planned.video_ids)
+
+
+def test_the_last_video_keeps_its_distance_however_long_ago_it_was_planned(planned, planning):
+    weekly = CHANNEL.model_copy(update={"cadence": Cadence(hours_between=168)})
+    with connect(planning.require("database_url")) as conn:
+        room = allowance(conn, weekly, NOW + timedelta(hours=30), timedelta(hours=3), planning)
+    assert room.first_at == NOW + timedelta(hours=7 + 168)
+
+
+def test_the_quota_of_uploads_is_shared_by_all_channels(planned, planning):
+    tube = CHANNEL.model_copy(update={"channel_id": "tube", "publisher": "youtube"})
+    with LedgerMeter(planning) as meter:
+        meter.spend(UPLOADS, meter.left(UPLOADS, None) - 1, None)
+    with connect(planning.require("database_url")) as conn:
+        put_channels(conn, [tube])
+        other = tube.model_copy(update={"channel_id": "other"})
+        assert allowance(conn, other, NOW, timedelta(0), planning).videos == 1
+        conn.execute("update content.video_schedule set channel_id = 'tube'")
+        room = allowance(conn, other, NOW, timedelta(0), planning)
+        assert (room.videos, room.limit) == (0, "the quota of uploads")
+        conn.rollback()
 
 
 def test_a_dead_trend_is_cancelled_before_it_costs_anything(planned, planning):
