@@ -6,9 +6,11 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
-from ml.exceptions import FatalError
+from ml.cli.sources import replay_video
+from ml.exceptions import FatalError, YtempireError
 from ml.generation.failures import record_failure, take_back
 from ml.generation.records import content_store
 from ml.planning.allowance import allowance
@@ -17,7 +19,7 @@ from ml.planning.planner import plan_and_store
 from ml.planning.planner import planned as planned_rows
 from ml.planning.upkeep import is_wanted
 from ml.publishing.provenance import record_provenance, verify
-from ml.publishing.release import release, unpublish
+from ml.publishing.release import conclude, release, unpublish
 from ml.publishing.youtube_client import UPLOADS
 from ml.settings import Settings
 from ml.storage.postgres import connect
@@ -249,13 +251,16 @@ def test_a_failed_video_can_be_made_again(planned, planning):
     assert (letter.stage, letter.finished) == ("video", ("script",))
     status = f"select status from content.video_schedule where video_id = '{video_id}'"
     assert rows(planning, status) == [("scheduled",)]
-    with pytest.raises(FatalError, match="no dead letter"):
-        take_back(video_id, settings=planning)
+    # Airflow does not run here: the letter stays until the video is finished.
+    for _ in range(2):
+        with pytest.raises(YtempireError, match=r"(?i)airflow"):
+            replay_video(video_id)
+    assert rows(planning, "select status from ops.dead_letters") == [("open",)]
 
 
 @pytest.fixture(scope="module")
-def finished(planned, planning, tmp_path_factory) -> str:
-    """A video in the outbox."""
+def passed(planned, planning) -> str:
+    """A video that passed the gate, with its files."""
     video_id, store = planned.video_ids[0], content_store(planning)
     folder = planning.outbox_dir / video_id
     folder.mkdir()
@@ -272,11 +277,61 @@ def finished(planned, planning, tmp_path_factory) -> str:
         conn.execute(
             "insert into content.videos (video_id, channel_id, topic_id, topic, title, verdict,"
             " scores, duration_s, files, local_path) values (%s, 'news', 'rises', 't', 'Title',"
-            " 'published', '{}', 30, %s, %s)",
+            " 'approved', '{}', 30, %s, %s)",
             (video_id, json.dumps(files), str(folder)),
         )
-    assert release(video_id, planning).destination == "outbox"
     return video_id
+
+
+@pytest.fixture(scope="module")
+def finished(passed, planning) -> str:
+    """A video in the outbox."""
+    assert conclude(passed, planning).destination == "outbox"
+    return passed
+
+
+def state(settings: Settings, video_id: str) -> tuple:
+    """Verdict, status in the schedule, and status where it is out."""
+    (found,) = rows(
+        settings,
+        "select v.verdict, s.status, p.status from content.videos as v"
+        " inner join content.video_schedule as s using (video_id)"
+        f" left join content.publications as p using (video_id) where video_id = '{video_id}'",
+    )
+    return found
+
+
+def test_a_closed_channel_keeps_its_videos_to_be_published_later(passed, planning):
+    with connect(planning.require("database_url")) as conn:
+        set_active(conn, "news", False)
+    with pytest.raises(FatalError, match="paused; replay it afterwards"):
+        release(passed, planning)
+    record_failure(passed, "release", "FatalError: channel news is paused", settings=planning)
+    assert state(planning, passed) == ("approved", "failed", None)
+    assert rows(planning, "select status from ops.dead_letters") == [("open",)]
+    with connect(planning.require("database_url")) as conn:
+        set_active(conn, "news", True)
+    assert take_back(passed, settings=planning).stage == "release"
+
+
+def test_a_video_is_out_with_all_its_rows_or_not_at_all(passed, planning):
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(
+            "alter table content.videos add constraint nothing_is_out check (verdict <>"
+            " 'published')"
+        )
+    with pytest.raises(psycopg.errors.CheckViolation):
+        release(passed, planning)
+    assert state(planning, passed) == ("approved", "scheduled", None)
+    with connect(planning.require("database_url")) as conn:
+        conn.execute("alter table content.videos drop constraint nothing_is_out")
+
+
+def test_a_finished_video_is_no_dead_letter_any_more(finished, planning):
+    assert state(planning, finished) == ("published", "published", "published")
+    assert rows(planning, "select status from ops.dead_letters") == [("replayed",)]
+    with pytest.raises(FatalError, match="no dead letter"):
+        take_back(finished, settings=planning)
 
 
 def test_the_manifest_names_what_the_video_came_from_and_is_written_once(finished, planning):

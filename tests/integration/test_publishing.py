@@ -25,6 +25,7 @@ from ml.publishing.consent import ask
 from ml.publishing.credentials import refresh_token, save_token
 from ml.publishing.metrics import collect_metrics
 from ml.publishing.release import RejectedUploadError, release, unpublish
+from ml.publishing.youtube_client import AccountSuspendedError
 from ml.settings import Settings
 from ml.storage.postgres import connect
 
@@ -185,8 +186,22 @@ def test_an_upload_whose_end_was_not_noted_is_found_again(tube, approve, uploads
     assert len(uploads._all) == before
 
 
-def test_refusals_leave_the_video_to_be_published_later(tube, approve, faults, uploads):
+def test_a_suspended_account_closes_the_channel_and_keeps_the_video(tube, approve, faults, uploads):
     approve("v-later")
+    faults("suspended")
+    with pytest.raises(AccountSuspendedError):
+        release("v-later", tube)
+    faults("")
+    assert row(tube, "select verdict from content.videos where video_id = 'v-later'") == (
+        "approved",
+    )
+    with pytest.raises(FatalError, match="quarantine until"):
+        release("v-later", tube)
+    with connect(tube.require("database_url")) as conn:
+        set_active(conn, "tube", True)
+
+
+def test_refusals_leave_the_video_to_be_published_later(tube, faults, uploads):
     faults("quota;path=upload/youtube/v3/videos")
     with pytest.raises(QuotaExceededError):
         release("v-later", tube)
@@ -217,11 +232,20 @@ def test_a_rejected_upload_closes_the_channel_for_a_day(tube, approve):
 
 
 def test_a_video_is_taken_down(tube, uploads):
+    with connect(tube.require("database_url")) as conn:
+        # As one leaves it that was killed between the last byte and the note of it.
+        (external_id,) = conn.execute(
+            "select external_id from content.publications where video_id = 'v-lost'"
+        ).fetchone()
+        conn.execute(
+            "update content.publications set status = 'uploading', external_id = null"
+            " where video_id = 'v-lost'"
+        )
+        conn.execute("update content.videos set verdict = 'approved' where video_id = 'v-lost'")
     for _ in range(2):
         assert unpublish("v-lost", tube).status == "unpublished"
-    external_id = row(
-        tube, "select external_id from content.publications where video_id = 'v-lost'"
-    )[0]
+    noted = "select external_id from content.publications where video_id = 'v-lost'"
+    assert row(tube, noted) == (external_id,)
     assert uploads.get(external_id).resource["status"]["privacyStatus"] == "private"
     with pytest.raises(FatalError, match="not out: it is rejected"):
         unpublish("v-bad", tube)
