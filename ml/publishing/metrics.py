@@ -11,7 +11,7 @@ Time is YouTube's, as its answers tell it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,9 +21,10 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from ml.exceptions import SourceUnavailableError
 from ml.publishing.reach import collect_reach
-from ml.publishing.release import RejectedUploadError, owner, reject
-from ml.publishing.youtube_client import LIST, YouTube
+from ml.publishing.release import owner, reject
+from ml.publishing.youtube_client import LIST, AccountSuspendedError, YouTube
 from ml.settings import Settings, get_settings
 from ml.sources.youtube_data import PACIFIC, PAGE_SIZE
 from ml.storage.postgres import connect
@@ -114,10 +115,10 @@ def collect_metrics(settings: Settings | None = None) -> Collected:
     Raises:
         QuotaExceededError: if the units of the day are used up.
         RetriableError: if YouTube or the database is away.
-        FatalError: if the account of a channel cannot be used.
+        FatalError: if the account of a channel cannot be used; the others are asked all the same.
     """
     settings = settings or get_settings()
-    result = Collected()
+    result, unusable = Collected(), []
     with (
         LedgerMeter(settings) as meter,
         connect(settings.require("database_url"), autocommit=True) as conn,
@@ -128,17 +129,38 @@ def collect_metrics(settings: Settings | None = None) -> Collected:
         for row in _rows(conn, _OPEN, (len(HORIZONS),)):
             open_videos[row["channel_id"]].append(row)
         for channel_id, videos in open_videos.items():
-            youtube = owner(conn, settings, channel_id, meter)
-            for start in range(0, len(videos), PAGE_SIZE):
-                batch = videos[start : start + PAGE_SIZE]
-                result += _counts(conn, youtube, batch, is_synthetic=settings.uses_world)
-            result += _retention(conn, youtube, channel_id)
-            reached = collect_reach(conn, youtube, channel_id)
-            for video_id in set(reached):
-                _join_outcomes(conn, video_id)
-            result += Collected(reach=len(reached))
+            try:
+                youtube = owner(conn, settings, channel_id, meter)
+                for found in _of_channel(
+                    conn, youtube, channel_id, videos, is_synthetic=settings.uses_world
+                ):
+                    result += found
+            except (SourceUnavailableError, AccountSuspendedError) as error:
+                # What is not asked in time is missed for good: the other channels come first.
+                log.error("channel %s: %s", channel_id, error)
+                unusable.append(f"channel {channel_id}: {error}")
     log.info("collected %s", result)
+    if unusable:
+        raise SourceUnavailableError("; ".join(unusable))
     return result
+
+
+def _of_channel(
+    conn: psycopg.Connection,
+    youtube: YouTube,
+    channel_id: str,
+    videos: list[dict[str, Any]],
+    *,
+    is_synthetic: bool,
+) -> Iterator[Collected]:
+    for start in range(0, len(videos), PAGE_SIZE):
+        batch = videos[start : start + PAGE_SIZE]
+        yield _counts(conn, youtube, batch, is_synthetic=is_synthetic)
+    yield _retention(conn, youtube, channel_id)
+    reached = collect_reach(conn, youtube, channel_id)
+    for video_id in set(reached):
+        _join_outcomes(conn, video_id)
+    yield Collected(reach=len(reached))
 
 
 def _counts(
@@ -158,7 +180,7 @@ def _counts(
         item = items.get(video["external_id"])
         if item is not None and item["status"].get("uploadStatus") == "rejected":
             reason = item["status"].get("rejectionReason", "no reason")
-            log.error("%s", _rejected(conn, video, now, reason))
+            log.error("%s", reject(conn, video["video_id"], video["channel_id"], now, reason))
             counted["rejected"] += 1
             continue
         for row in due_rows(video, item, now):
@@ -237,12 +259,6 @@ def _join_outcomes(conn: psycopg.Connection, video_id: str) -> None:
     if rows:
         outcome = Jsonb({row.pop("horizon"): row for row in rows})
         conn.execute(_OUTCOME, (outcome, video_id, outcome))
-
-
-def _rejected(
-    conn: psycopg.Connection, video: dict[str, Any], now: datetime, reason: str
-) -> RejectedUploadError:
-    return reject(conn, video["video_id"], video["channel_id"], now, reason)
 
 
 def _rows(conn: psycopg.Connection, query: str, values: Any) -> list[dict[str, Any]]:
