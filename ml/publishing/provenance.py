@@ -2,7 +2,8 @@
 
 The manifest holds what the video was made of and by: the plan with its trend rows, the model and
 its predictions, the brief with its seed, prompts, stages, files with their hashes and licences, the
-calls to providers with their cost, and where it went. A changed manifest, chain or file is found.
+calls to providers with their cost, and where it went. A changed manifest, chain or file is found;
+that the newest manifests of all were removed is not, which the database refuses (migration 0018).
 """
 
 from __future__ import annotations
@@ -132,9 +133,10 @@ def verify(video_id: str, settings: Settings | None = None) -> Verified:
         problems.append("the manifest is not in the bucket")
     try:
         manifest = json.loads(newest["manifest"])
-    except ValueError:
-        return Verified({"video_id": video_id}, [*problems, "the manifest is no JSON"])
-    return Verified(manifest, problems + _file_problems(store, manifest))
+        hashes = {each["key"]: each["sha256"] for each in manifest["files"].values()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Verified({"video_id": video_id}, [*problems, "the manifest names no files"])
+    return Verified(manifest, problems + _file_problems(store, hashes))
 
 
 def link(previous: str, video_id: str, manifest_sha256: str) -> str:
@@ -195,17 +197,18 @@ def _by_stage(calls: list[dict[str, Any]]) -> dict[str, float]:
     return costs
 
 
-def _file_problems(store: ArtifactStore, manifest: dict[str, Any]) -> list[str]:
+def _file_problems(store: ArtifactStore, hashes: dict[str, str]) -> list[str]:
     problems = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
-        for name, entry in manifest["files"].items():
+        for key, digest in hashes.items():
+            name = key.rpartition("/")[2]
             try:
-                store.get_file(entry["key"], path)
+                store.get_file(key, path)
             except FileNotFoundError:
                 problems.append(f"{name} is not in the bucket")
                 continue
-            if sha256_of(path) != entry["sha256"]:
+            if sha256_of(path) != digest:
                 problems.append(f"{name} is not the file that was recorded")
     return problems
 

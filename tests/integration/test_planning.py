@@ -353,8 +353,20 @@ def test_a_changed_manifest_and_a_changed_file_are_found(finished, planning):
     store.put_text(key, "another film")
     assert verify(finished, planning).problems == ["video.mp4 is not the file that was recorded"]
     store.put_text(key, before)
+    change = "update content.provenance set manifest = %s"
+    with (
+        connect(planning.require("database_url")) as conn,
+        pytest.raises(psycopg.errors.RaiseException, match="append-only"),
+    ):
+        conn.execute(change, ("{}",))
     with connect(planning.require("database_url")) as conn:
-        conn.execute("update content.provenance set manifest = replace(manifest, 'CC0', 'own')")
+        # Its owner can.
+        conn.execute("alter table content.provenance disable trigger append_only")
+        (manifest,) = conn.execute("select manifest from content.provenance").fetchone()
+        conn.execute(change, ("{}",))
+    assert "the manifest names no files" in verify(finished, planning).problems
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(change, (manifest.replace("CC0", "own"),))
     problems = verify(finished, planning).problems
     assert any("not what its hash says" in problem for problem in problems)
     assert any("bucket" in problem for problem in problems)
