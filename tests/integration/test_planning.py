@@ -385,18 +385,37 @@ def test_the_page_shows_the_videos_and_sends_ranges(finished, planned, planning)
     from fastapi.testclient import TestClient
     from ytempire_airflow.videos import app
 
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(
+            "update content.videos set files = files || %s where video_id = %s",
+            (json.dumps({"gate.json": {"key": "outbox/lost.json", "bytes": 9}}), finished),
+        )
+        conn.execute(
+            "insert into content.publications (video_id, destination, status, updated_at)"
+            " values (%s, 'youtube', 'uploading', '2026-01-01Z')",
+            (finished,),
+        )
+        conn.execute(
+            "insert into content.video_schedule (video_id, channel_id, topic_id, topic, as_of,"
+            " publish_at, forecast, score, model_name, model_version, reasons, brief, status)"
+            " select 'late-' || n, 'c', 'late-' || n, 't', %s, now(), 1, 1, 'm', '1.0.0', '{}',"
+            " '{}', 'rejected' from generate_series(1, 70) as n",
+            (NOW + timedelta(days=1),),
+        )
     app.dependency_overrides[get_user] = lambda: None
     try:
         with TestClient(app) as http:
             page = http.get("/").text
             one = http.get(f"/{finished}").text
             part = http.get(f"/{finished}/video.mp4", headers={"Range": "bytes=2-5"})
-            missing = http.get(f"/{finished}/secrets.json")
+            whole = http.get(f"/{finished}/video.mp4", headers={"Range": "lines=1-2"})
+            missing = [http.get(f"/{finished}/{name}") for name in ("secrets.json", "gate.json")]
     finally:
         app.dependency_overrides.clear()
-    assert "Title" in page
+    assert page.count("Title<br>") == 1
     assert "the trend has died" in page
-    assert "Provenance" in one
+    assert "y-rises" in one  # of the manifest
     assert (part.status_code, part.text) == (206, "seed")
     assert part.headers["Content-Range"].startswith("bytes 2-5/")
-    assert missing.status_code == 404
+    assert (whole.status_code, whole.text[2:6]) == (200, "seed")
+    assert [each.status_code for each in missing] == [404, 404]
