@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import psycopg
 
 from ml.planning.channels import ChannelConfig
-from ml.planning.forecast import query
 from ml.publishing.youtube_client import CAPTIONS, LIST, THUMBNAIL, UPLOADS
 from ml.settings import Settings
 from ml.sources.youtube_data import UNITS
+from ml.storage.postgres import query
 from ml.storage.quotas import LedgerMeter
 
 _DAY = timedelta(hours=24)
@@ -77,7 +77,7 @@ def allowance(
 ) -> Allowance:
     """What a channel may plan at a moment, when a video takes `lead` from the plan to the end."""
     about = {"channel_id": channel.channel_id, "now": now, "since": now - _DAY}
-    (counted,) = query(conn, _COUNTED, **about)
+    (counted,) = query(conn, _COUNTED, about)
     limits = {
         "the cadence": channel.cadence.videos_per_day - counted["planned"],
         "YTEMPIRE_VIDEOS_PER_PLAN": settings.videos_per_plan - counted["of_this_plan"],
@@ -90,7 +90,7 @@ def allowance(
         left -= counted["waiting"] * cost
         limits["the channel's budget"] = int(left / cost)
     if channel.publisher == "youtube":
-        to_come = query(conn, _UPLOADS_TO_COME, now=now)[0]["count"]
+        to_come = query(conn, _UPLOADS_TO_COME, about)[0]["count"]
         with LedgerMeter(settings) as meter:
             limits["the quota of uploads"] = meter.left(UPLOADS, None) - to_come
             limits["the quota of units"] = meter.left(UNITS, None) // _UNITS_A_VIDEO - to_come

@@ -24,11 +24,11 @@ from ml.generation.brief import Fact, SeriesPoint, VideoBrief
 from ml.generation.facts import video_fact
 from ml.planning.allowance import Allowance, allowance
 from ml.planning.channels import ChannelConfig, active_channels, ensure_default_channels
-from ml.planning.forecast import candidates, interest_at, lead_time, preferences, query
+from ml.planning.forecast import candidates, interest_at, lead_time, preferences
 from ml.planning.likeness import Likeness, likeness
 from ml.planning.upkeep import cancel_unwanted
 from ml.settings import Settings, get_settings
-from ml.storage.postgres import connect
+from ml.storage.postgres import connect, query
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
         cancelled = cancel_unwanted(conn, now, forecasts)
         for channel in active_channels(conn, now):
             _plan_channel(conn, channel, found, now, settings)
-        rows = query(conn, _TO_MAKE, now=now)
+        rows = query(conn, _TO_MAKE, {"now": now})
     if not rows:
         raise FatalError(
             f"no topic to plan as of {now:%Y-%m-%d %H:%M}: {len(found)} topics have a forecast;"
@@ -163,7 +163,7 @@ def planned(as_of: datetime, settings: Settings | None = None) -> list[dict[str,
     """The videos planned as of a moment, the best first, with the reasons of each."""
     settings = settings or get_settings()
     with connect(settings.require("database_url")) as conn:
-        return query(conn, _PLANNED, as_of=as_of)
+        return query(conn, _PLANNED, {"as_of": as_of})
 
 
 def _plan_channel(
@@ -321,7 +321,7 @@ def _trend_rows(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[
 
 def _newest(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[dict[str, Any]]:
     """The topic's most viewed videos, as they were seen last."""
-    rows = query(conn, _ITEMS, topic_id=topic_id, now=now)
+    rows = query(conn, _ITEMS, {"topic_id": topic_id, "now": now})
     rows.sort(key=lambda row: (-row["views"], row["video_id"]))
     return rows[:_FACTS]
 
@@ -330,10 +330,10 @@ def _keywords(
     conn: psycopg.Connection, items: list[dict[str, Any]], now: datetime
 ) -> tuple[str, ...]:
     video_ids = [item["video_id"] for item in items]
-    return tuple(row["tag"] for row in query(conn, _TAGS, video_ids=video_ids, now=now))
+    return tuple(row["tag"] for row in query(conn, _TAGS, {"video_ids": video_ids, "now": now}))
 
 
 def _series(conn: psycopg.Connection, topic_id: str, now: datetime) -> tuple[SeriesPoint, ...]:
-    rows = query(conn, _SERIES, topic_id=topic_id, now=now, days=_SERIES_DAYS)
+    rows = query(conn, _SERIES, {"topic_id": topic_id, "now": now, "days": _SERIES_DAYS})
     points = tuple(SeriesPoint(at=row["at"], value=row["value"]) for row in rows)
     return points if len(points) > 1 else ()

@@ -18,7 +18,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from ml.exceptions import SourceUnavailableError
@@ -27,7 +26,7 @@ from ml.publishing.release import owner, reject
 from ml.publishing.youtube_client import LIST, AccountSuspendedError, YouTube
 from ml.settings import Settings, get_settings
 from ml.sources.youtube_data import PACIFIC, PAGE_SIZE
-from ml.storage.postgres import connect
+from ml.storage.postgres import connect, query
 from ml.storage.quotas import LedgerMeter
 
 log = logging.getLogger(__name__)
@@ -126,7 +125,7 @@ def collect_metrics(settings: Settings | None = None) -> Collected:
         open_videos: dict[str, list[dict[str, Any]]] = {
             row[0]: [] for row in conn.execute(_CHANNELS).fetchall()
         }
-        for row in _rows(conn, _OPEN, (len(HORIZONS),)):
+        for row in query(conn, _OPEN, (len(HORIZONS),)):
             open_videos[row["channel_id"]].append(row)
         for channel_id, videos in open_videos.items():
             try:
@@ -230,15 +229,15 @@ def _retention(conn: psycopg.Connection, youtube: YouTube, channel_id: str) -> C
         "until": _ANALYTICS_UNTIL,
     }  # fmt: skip
     filled = 0
-    for row in _rows(conn, _UNREPORTED, about):
-        query = youtube.analytics.reports().query(
+    for row in query(conn, _UNREPORTED, about):
+        request = youtube.analytics.reports().query(
             ids="channel==MINE",
             startDate=row["published_at"].astimezone(_ZONE).date().isoformat(),
             endDate=row["due_at"].astimezone(_ZONE).date().isoformat(),
             metrics="averageViewDuration,averageViewPercentage",
             filters=f"video=={row['external_id']}",
         )
-        report = youtube.call(query)
+        report = youtube.call(request)
         if report.get("rows"):
             names = [header["name"] for header in report["columnHeaders"]]
             found = dict(zip(names, report["rows"][0], strict=True))
@@ -250,7 +249,7 @@ def _retention(conn: psycopg.Connection, youtube: YouTube, channel_id: str) -> C
 
 
 def _join_outcomes(conn: psycopg.Connection, video_id: str) -> None:
-    rows = _rows(
+    rows = query(
         conn,
         "select horizon, views, likes, comments, average_view_percent, click_through_rate"
         " from content.video_metrics where video_id = %s and status = 'observed' order by due_at",
@@ -259,8 +258,3 @@ def _join_outcomes(conn: psycopg.Connection, video_id: str) -> None:
     if rows:
         outcome = Jsonb({row.pop("horizon"): row for row in rows})
         conn.execute(_OUTCOME, (outcome, video_id, outcome))
-
-
-def _rows(conn: psycopg.Connection, query: str, values: Any) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query.encode(), values).fetchall()

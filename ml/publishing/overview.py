@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
+
+from ml.storage.postgres import query
 
 _SHOWN = 60  # of each status, so that many that are done hide none that waits for a person
 _VIDEOS = """
@@ -48,17 +49,17 @@ _FILES = "select files from content.videos where video_id = %s"
 
 def videos(conn: psycopg.Connection) -> list[dict[str, Any]]:
     """The newest videos of the plan, of each status, with what has become of them."""
-    return _rows(conn, _VIDEOS, {"video_id": None, "shown": _SHOWN})
+    return query(conn, _VIDEOS, {"video_id": None, "shown": _SHOWN})
 
 
 def video(conn: psycopg.Connection, video_id: str) -> dict[str, Any] | None:
     """One video with its cost by stage and its manifest as text, None if it is not in the plan."""
-    found = _rows(conn, _VIDEOS, {"video_id": video_id, "shown": 1})
+    found = query(conn, _VIDEOS, {"video_id": video_id, "shown": 1})
     if not found:
         return None
-    manifests = _rows(conn, _MANIFEST, (video_id,))
+    manifests = query(conn, _MANIFEST, (video_id,))
     return found[0] | {
-        "costs": _rows(conn, _COSTS, (video_id,)),
+        "costs": query(conn, _COSTS, (video_id,)),
         "manifest": manifests[0]["manifest"] if manifests else None,
     }
 
@@ -68,8 +69,3 @@ def file_of(conn: psycopg.Connection, video_id: str, name: str) -> dict[str, Any
     row = conn.execute(_FILES, (video_id,)).fetchone()
     found: dict[str, Any] | None = row[0].get(name) if row else None
     return found
-
-
-def _rows(conn: psycopg.Connection, query: str, values: Any) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query.encode(), values).fetchall()

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from ml.exceptions import FatalError
 from ml.generation.artifacts import ArtifactStore, sha256_of
 from ml.generation.records import content_store
 from ml.settings import Settings, get_settings
-from ml.storage.postgres import connect
+from ml.storage.postgres import connect, query
 
 _START = "0" * 64
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('content.provenance', 0))"
@@ -120,7 +119,7 @@ def verify(video_id: str, settings: Settings | None = None) -> Verified:
     settings = settings or get_settings()
     store = content_store(settings)
     with connect(settings.require("database_url")) as conn:
-        rows = _rows(conn, _CHAIN)
+        rows = query(conn, _CHAIN)
     own = [row for row in rows if row["video_id"] == video_id]
     if not own:
         raise FatalError(f"there is no manifest of {video_id}; it is written when it is finished")
@@ -172,19 +171,19 @@ def _document(conn: psycopg.Connection, store: ArtifactStore, video_id: str) -> 
         raise FatalError(f"there is no finished video {video_id}")
     files, title, scores = video
     made = json.loads(store.get_text(files["manifest.json"]["key"]))
-    calls = _rows(conn, _CALLS, video_id)
+    calls = query(conn, _CALLS, (video_id,))
     document = {
         "video_id": video_id,
         "title": title,
         "scores": scores,
         "plan": _one(conn, _PLAN, video_id),
         "model": _one(conn, _MODEL, video_id),
-        "predictions": _rows(conn, _PREDICTIONS, video_id),
+        "predictions": query(conn, _PREDICTIONS, (video_id,)),
         "made": made,
-        "stages": _rows(conn, _STAGES, video_id),
+        "stages": query(conn, _STAGES, (video_id,)),
         "provider_calls": calls,
         "cost_usd_by_stage": _by_stage(calls),
-        "publications": _rows(conn, _PUBLICATION, video_id),
+        "publications": query(conn, _PUBLICATION, (video_id,)),
         "files": files,
     }
     return json.dumps(document, sort_keys=True, ensure_ascii=False, default=str)
@@ -221,11 +220,6 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _one(conn: psycopg.Connection, query: str, video_id: str) -> dict[str, Any] | None:
-    rows = _rows(conn, query, video_id)
+def _one(conn: psycopg.Connection, text: str, video_id: str) -> dict[str, Any] | None:
+    rows = query(conn, text, (video_id,))
     return rows[0] if rows else None
-
-
-def _rows(conn: psycopg.Connection, query: str, *values: Any) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query.encode(), values).fetchall()

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from ml.clock import as_of
@@ -34,7 +33,7 @@ from ml.publishing.provenance import record_provenance
 from ml.publishing.upload import Film
 from ml.publishing.youtube_client import LIST, AccountSuspendedError, YouTube
 from ml.settings import Settings, get_settings
-from ml.storage.postgres import connect
+from ml.storage.postgres import connect, query
 from ml.storage.quotas import LedgerMeter
 
 log = logging.getLogger(__name__)
@@ -47,6 +46,8 @@ from content.videos as v
 left join content.video_schedule as s using (video_id)
 left join content.publications as p using (video_id)
 where v.video_id = %s
+order by p.updated_at desc nulls last
+limit 1
 """
 _PUT = """
 insert into content.publications (video_id, destination, status, external_id, url, session,
@@ -306,11 +307,10 @@ def _channel(conn: psycopg.Connection, channel_id: str) -> ChannelConfig | None:
 
 
 def _read(conn: psycopg.Connection, video_id: str) -> dict[str, Any]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(_VIDEO, (video_id,)).fetchone()
-    if row is None:
+    rows = query(conn, _VIDEO, (video_id,))
+    if not rows:
         raise FatalError(f"there is no finished video {video_id}")
-    return row
+    return rows[0]
 
 
 def _put(
