@@ -39,7 +39,6 @@ _FACTS = 5
 # Cosine similarity of the embeddings of two names. Of the few pairs that were looked at, names of
 # the same lie between 0.71 and 0.85, other things about one game between 0.35 and 0.49.
 _SAME_TOPIC = 0.7
-_UNFINISHED = frozenset({"scheduled", "generating", "failed"})
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class Plan:
 
     Attributes:
         video_ids: every video scheduled as of that moment.
-        to_generate: those of them that are not finished yet, and what earlier plans have left that
-            nobody makes.
+        to_generate: those of them that are not finished and that nobody makes now, and the same of
+            earlier plans, whose failed ones are dead letters and left alone.
         cancelled: waiting videos of earlier plans that are not wanted any more.
     """
 
@@ -98,17 +97,21 @@ values (%(video_id)s, %(channel_id)s, %(topic_id)s, %(topic)s, %(as_of)s, %(publ
     %(expected_cost_usd)s, %(trend_rows)s)
 on conflict do nothing
 """
-# With what nobody makes: of a plan that was killed before it started its runs, or that the command
-# line made, and what a run left that has ended without a word.
-_TO_MAKE = """
-select video_id, as_of = %(now)s as is_new, status
-from content.video_schedule as s
-where (as_of = %(now)s and status <> 'cancelled')
-    or (as_of < %(now)s and status = 'scheduled')
-    or (as_of < %(now)s and status = 'generating' and exists (
-        select 1 from ops.dag_runs as r
-        where r.dag_id = 'generate_video' and r.run_id = s.video_id
-            and r.state in ('success', 'failed')))
+# This plan's videos, and of any plan those that nobody makes: of one that was killed before it had
+# started its runs, or that the command line made, and what a run left that ended without a word.
+_LEFT = """
+with known as (
+    select video_id, score, status, as_of = %(now)s as is_new,
+        status = 'scheduled' or (status = 'failed' and as_of = %(now)s)
+        or (status = 'generating' and exists (
+            select 1 from ops.dag_runs as r
+            where r.dag_id = 'generate_video' and r.run_id = s.video_id
+                and r.state in ('success', 'failed'))) as is_to_make
+    from content.video_schedule as s
+    where as_of <= %(now)s and status <> 'cancelled'
+)
+select video_id, is_new, is_to_make
+from known where is_new or is_to_make
 order by score desc, video_id
 """
 _PLANNED = """
@@ -144,7 +147,7 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
         cancelled = cancel_unwanted(conn, now, forecasts)
         for channel in active_channels(conn, now):
             _plan_channel(conn, channel, found, now, settings)
-        rows = query(conn, _TO_MAKE, {"now": now})
+        rows = query(conn, _LEFT, {"now": now})
     if not rows:
         raise FatalError(
             f"no topic to plan as of {now:%Y-%m-%d %H:%M}: {len(found)} topics have a forecast;"
@@ -154,7 +157,7 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
     return Plan(
         as_of=now,
         video_ids=[row["video_id"] for row in rows if row["is_new"]],
-        to_generate=[row["video_id"] for row in rows if row["status"] in _UNFINISHED],
+        to_generate=[row["video_id"] for row in rows if row["is_to_make"]],
         cancelled=cancelled,
     )
 

@@ -130,9 +130,10 @@ def test_what_an_earlier_plan_left_waiting_is_started_by_the_next(planned, plann
     assert later.to_generate == planned.video_ids
 
 
+@pytest.mark.parametrize("hours", [0, 1])
 @pytest.mark.parametrize(("state", "count"), [("running", 2), ("failed", 3)])
 def test_a_video_whose_run_has_ended_without_a_word_is_started_again(
-    planned, planning, state, count
+    planned, planning, state, count, hours
 ):
     video_id = planned.video_ids[0]
     with connect(planning.require("database_url")) as conn:
@@ -145,8 +146,8 @@ def test_a_video_whose_run_has_ended_without_a_word_is_started_again(
             (video_id,),
         )
     try:
-        later = plan_and_store(planning.model_copy(update={"as_of": NOW + timedelta(hours=1)}))
-        assert later.to_generate == planned.video_ids[-count:]
+        again = planning.model_copy(update={"as_of": NOW + timedelta(hours=hours)})
+        assert plan_and_store(again).to_generate == planned.video_ids[-count:]
     finally:
         with connect(planning.require("database_url")) as conn:
             conn.execute("delete from ops.dag_runs")
