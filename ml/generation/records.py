@@ -187,5 +187,11 @@ def record_video(
             Jsonb(document["scores"]), duration, Jsonb(files), result.metrics["folder"], cost,
         ),
     ).fetchone()  # fmt: skip
-    if recorded and recorded[0] in ("held", "rejected"):
+    if recorded and recorded[0] == "approved":
+        # Also one that was held before, so that a release that fails leaves a dead letter.
+        conn.execute(
+            "update content.video_schedule set status = 'generating' where video_id = %s",
+            (brief.video_id,),
+        )
+    elif recorded and recorded[0] in ("held", "rejected"):
         mark(conn, brief.video_id, recorded[0])

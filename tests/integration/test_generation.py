@@ -188,7 +188,9 @@ def test_a_killed_stage_leaves_nothing_finished_and_is_done_again(made, store, s
 def test_a_scheduled_video_is_recorded_once_however_often_its_stages_run(settings):
     """Object storage and Postgres: files, rows, costs, embedding and status."""
     # Every score is between these thresholds, so that there is something to decide.
-    settings = settings.changed({"gate_min_score": 1.0, "gate_reject_score": 0.0})
+    settings = settings.changed({
+        "gate_min_score": 1.0, "gate_reject_score": 0.0, "as_of": START + timedelta(days=4),
+    })  # fmt: skip
     planned = brief("scheduled", target_seconds=25)
     with connect(settings.require("database_url")) as conn:
         conn.execute(
