@@ -4,9 +4,9 @@ Produces one scheduled video: script, voice, thumbnail, video, quality gate, pub
 video that is not wanted any more (cancelled, its channel closed) is skipped before it costs
 anything. The stages are those of `ml.generation.pipeline`; a finished stage is not redone, so
 clearing any task goes on where it stopped; `release` brings it to where its channel publishes and
-closes its provenance. With YTEMPIRE_APPROVAL_HOURS a person is asked about a video that the gate
-holds. One that fails is a dead letter: `ytempire replay video ID`. Started by `plan_videos` with
-the id of the video; the id is also the run id.
+closes its provenance, and its dead letter if it has one. With YTEMPIRE_APPROVAL_HOURS a person is
+asked about a video that the gate holds. One that fails is a dead letter: `ytempire replay video
+ID`. Started by `plan_videos` with the id of the video; the id is also the run id.
 """
 
 from __future__ import annotations
@@ -62,12 +62,9 @@ def generate_video():
 
     @task(outlets=[VIDEOS], execution_timeout=timedelta(hours=1))
     def release(params: dict[str, Any] | None = None) -> dict[str, Any]:
-        from ml.publishing.provenance import record_provenance
-        from ml.publishing.release import release
+        from ml.publishing.release import conclude
 
-        released = release((params or {})["video_id"])
-        record_provenance(released.video_id)
-        return vars(released)
+        return vars(conclude((params or {})["video_id"]))
 
     tasks = [stage_task(stage.name, stage.timeout_s, stage.retries) for stage in STAGES]
     chain(admit(), *tasks[:-1], *approval(), tasks[-1], release())

@@ -2,7 +2,8 @@
 
 Ranks topics by the views that they are expected to gain until publish time, weighed by the
 model's probability of rising, and schedules the best for each channel. Planning twice as of the
-same moment changes nothing. Starts one run of `generate_video` per scheduled video.
+same moment changes nothing. Starts one run of `generate_video` per scheduled video, also of those
+that earlier plans have left waiting.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def plan(as_json: JsonFlag = False) -> None:
     """Plan videos for every active channel, and print the plan with its reasons.
 
-    Nothing is generated: the DAG plan_videos plans in the same way and starts the videos.
+    Nothing is generated here: the DAG plan_videos starts these videos when it runs next.
 
     Example: ytempire plan --json
     """

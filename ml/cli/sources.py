@@ -189,7 +189,7 @@ def _replay_here(video_id: str) -> str:
     from ml.generation.failures import record_failure
     from ml.generation.pipeline import STAGES
     from ml.generation.records import run_scheduled_stage
-    from ml.publishing.release import release
+    from ml.publishing.release import conclude
 
     stage = ""
     try:
@@ -197,7 +197,7 @@ def _replay_here(video_id: str) -> str:
             stage = each.name
             run_scheduled_stage(video_id, stage)
         stage = "release"
-        return release(video_id).status
+        return conclude(video_id).status
     except Exception as error:
         record_failure(video_id, stage, f"{type(error).__name__}: {error}")
         raise

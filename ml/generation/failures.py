@@ -75,26 +75,41 @@ def record_failure(
 def take_back(video_id: str, *, settings: Settings | None = None) -> DeadVideo:
     """Put a failed video back into the schedule, from its dead letter.
 
+    The letter stays open until the video is finished, so that whatever ends the new attempt, there
+    can be another.
+
     Raises:
         FatalError: if it has no open dead letter.
     """
     settings = settings or get_settings()
     with connect(settings.require("database_url")) as conn:
         row = conn.execute(
-            "update ops.dead_letters set status = 'replayed' where dead_letter_id = %s"
-            " and status = 'open' returning reason, payload",
+            "select reason, payload from ops.dead_letters where dead_letter_id = %s"
+            " and status = 'open'",
             (_letter_id(video_id),),
         ).fetchone()
         if row is None:
             raise FatalError(f"{video_id} is no dead letter; open: {_open(conn) or 'none'}")
         payload: dict[str, Any] = json.loads(row[1])
-        # As it was planned, whatever happened to the row since.
+        # As it was planned, whatever happened to the row since; what is finished stays so.
         conn.execute(
             "update content.video_schedule set status = 'scheduled', status_reason = null,"
-            " brief = %s where video_id = %s",
+            " brief = %s where video_id = %s"
+            " and status in ('scheduled', 'generating', 'failed', 'cancelled')",
             (json.dumps(payload["brief"]), video_id),
         )
     return DeadVideo(video_id, payload["stage"], row[0], tuple(payload["finished"]))
+
+
+def close_letter(video_id: str, *, settings: Settings | None = None) -> None:
+    """Close the dead letter of a video that is finished; one that has none is left as it is."""
+    settings = settings or get_settings()
+    with connect(settings.require("database_url")) as conn:
+        conn.execute(
+            "update ops.dead_letters set status = 'replayed' where dead_letter_id = %s"
+            " and status = 'open'",
+            (_letter_id(video_id),),
+        )
 
 
 def _open(conn: psycopg.Connection) -> str:

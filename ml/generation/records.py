@@ -21,9 +21,8 @@ from ml.storage.postgres import connect
 
 log = logging.getLogger(__name__)
 
-# What passed is out where the outbox is where it goes; elsewhere the upload is still to come.
-_STATUS = {"pass": "published", "held": "held", "rejected": "rejected"}
-_PUBLISHER = "select config ->> 'publisher' from content.channels where channel_id = %s"
+# What passed is out once it is released (`ml.publishing.release`).
+_STATUS = {"pass": "approved", "held": "held", "rejected": "rejected"}
 
 
 def content_store(settings: Settings | None = None) -> S3Store:
@@ -151,12 +150,8 @@ def record_embedding(
 def record_video(
     conn: psycopg.Connection, brief: VideoBrief, result: StageResult, store: ArtifactStore
 ) -> None:
-    """Write the finished video and close its schedule row."""
+    """Write the finished video, and close its schedule row unless it is to be released."""
     document: dict[str, Any] = json.loads(store.get_text(result.outputs["manifest.json"]["key"]))
-    status = _STATUS[document["verdict"]]
-    publisher = conn.execute(_PUBLISHER, (brief.channel.channel_id,)).fetchone()
-    if status == "published" and publisher is not None and publisher[0] == "youtube":
-        status = "approved"
     stages = conn.execute(
         "select coalesce(sum(cost_usd), 0),"
         " max((metrics ->> 'duration_s')::float8) filter (where stage = 'video')"
@@ -172,22 +167,31 @@ def record_video(
     }
     own = result.outputs["manifest.json"]
     files["manifest.json"] = own | {"key": f"{prefix}/manifest.json"}
-    conn.execute(
+    recorded = conn.execute(
         "insert into content.videos (video_id, channel_id, topic_id, topic, title, verdict, scores,"
         " duration_s, files, local_path, cost_usd) values (%s, %s,"
         " coalesce((select topic_id from content.video_schedule where video_id = %s), %s),"
         " %s, %s, %s, %s, %s, %s, %s, %s)"
         " on conflict (video_id) do update set title = excluded.title,"
         # A task that runs again does not undo what happened to the video since.
-        " verdict = case when videos.files = excluded.files and excluded.verdict = 'approved'"
+        " verdict = case when videos.verdict = 'unpublished'"
+        " or (videos.files = excluded.files and excluded.verdict = 'approved')"
         " then videos.verdict else excluded.verdict end,"
         " scores = excluded.scores, duration_s = excluded.duration_s, files = excluded.files,"
-        " local_path = excluded.local_path, cost_usd = excluded.cost_usd, finished_at = now()",
+        " local_path = excluded.local_path, cost_usd = excluded.cost_usd, finished_at = now()"
+        " returning verdict",
         (
             brief.video_id, brief.channel.channel_id, brief.video_id,
-            brief.topic_id or brief.topic, brief.topic, document["title"], status,
+            brief.topic_id or brief.topic, brief.topic, document["title"],
+            _STATUS[document["verdict"]],
             Jsonb(document["scores"]), duration, Jsonb(files), result.metrics["folder"], cost,
         ),
-    )  # fmt: skip
-    if status != "approved":
-        mark(conn, brief.video_id, status)
+    ).fetchone()  # fmt: skip
+    if recorded and recorded[0] == "approved":
+        # Also one that was held before, so that a release that fails leaves a dead letter.
+        conn.execute(
+            "update content.video_schedule set status = 'generating' where video_id = %s",
+            (brief.video_id,),
+        )
+    elif recorded and recorded[0] in ("held", "rejected"):
+        mark(conn, brief.video_id, recorded[0])

@@ -11,16 +11,26 @@ from ml.planning.channels import ChannelConfig
 from ml.publishing.youtube_client import CAPTIONS, LIST, THUMBNAIL, UPLOADS
 from ml.settings import Settings
 from ml.sources.youtube_data import UNITS
+from ml.storage.postgres import query
 from ml.storage.quotas import LedgerMeter
 
 _DAY = timedelta(hours=24)
 _UNITS_A_VIDEO = THUMBNAIL + CAPTIONS + 2 * LIST
 _COUNTED = """
-select count(*), count(*) filter (where as_of = %(now)s),
-    count(*) filter (where status in ('scheduled', 'generating')), max(publish_at)
+select count(*) filter (where as_of > %(since)s) as planned,
+    count(*) filter (where as_of = %(now)s) as of_this_plan,
+    count(*) filter (where as_of > %(since)s and status in ('scheduled', 'generating')) as waiting,
+    max(publish_at) as last_at
 from content.video_schedule
-where channel_id = %(channel_id)s and as_of > %(since)s and as_of <= %(now)s
-    and status <> 'cancelled'
+where channel_id = %(channel_id)s and as_of <= %(now)s and status <> 'cancelled'
+"""
+# All channels upload with one project, so one quota.
+_UPLOADS_TO_COME = """
+select count(*)
+from content.video_schedule as s
+inner join content.channels as c using (channel_id)
+where c.config ->> 'publisher' = 'youtube' and s.status in ('scheduled', 'generating')
+    and s.as_of <= %(now)s
 """
 _SPENT = """
 select coalesce(sum(c.cost_usd), 0)
@@ -67,27 +77,26 @@ def allowance(
 ) -> Allowance:
     """What a channel may plan at a moment, when a video takes `lead` from the plan to the end."""
     about = {"channel_id": channel.channel_id, "now": now, "since": now - _DAY}
-    planned, of_this_plan, waiting, last_at = conn.execute(_COUNTED, about).fetchone() or (
-        0,
-        0,
-        0,
-        None,
-    )
+    (counted,) = query(conn, _COUNTED, about)
     limits = {
-        "the cadence": channel.cadence.videos_per_day - planned,
-        "YTEMPIRE_VIDEOS_PER_PLAN": settings.videos_per_plan - of_this_plan,
+        "the cadence": channel.cadence.videos_per_day - counted["planned"],
+        "YTEMPIRE_VIDEOS_PER_PLAN": settings.videos_per_plan - counted["of_this_plan"],
     }
     usual = conn.execute(_USUAL, (channel.channel_id,)).fetchone()
     cost = float(usual[0]) if usual and usual[0] is not None else None
     if cost:
         spent = conn.execute(_SPENT, about).fetchone()
-        left = channel.daily_budget_usd - float(spent[0] if spent else 0) - waiting * cost
+        left = channel.daily_budget_usd - float(spent[0] if spent else 0)
+        left -= counted["waiting"] * cost
         limits["the channel's budget"] = int(left / cost)
     if channel.publisher == "youtube":
+        to_come = query(conn, _UPLOADS_TO_COME, about)[0]["count"]
         with LedgerMeter(settings) as meter:
-            limits["the quota of uploads"] = meter.left(UPLOADS, None) - waiting
-            limits["the quota of units"] = meter.left(UNITS, None) // _UNITS_A_VIDEO - waiting
+            limits["the quota of uploads"] = meter.left(UPLOADS, None) - to_come
+            limits["the quota of units"] = meter.left(UNITS, None) // _UNITS_A_VIDEO - to_come
     limit = min(limits, key=lambda name: limits[name])
     apart = timedelta(hours=channel.cadence.hours_between)
-    first_at = max(now + lead, last_at + apart) if last_at is not None and apart else now + lead
+    first_at, last_at = now + lead, counted["last_at"]
+    if last_at is not None and apart:
+        first_at = max(first_at, last_at + apart)
     return Allowance(max(limits[limit], 0), limit, cost, first_at, apart)

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 
 import psycopg
 import yaml
-from psycopg.rows import dict_row
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ml.exceptions import ConfigurationError
 from ml.generation.brief import ChannelBrief, HexColor
+from ml.storage.postgres import query
 
 _DEFAULTS = Path(__file__).with_name("channels.yaml")
 QUARANTINE = timedelta(hours=24)
@@ -117,11 +117,11 @@ def put_channels(conn: psycopg.Connection, channels: list[ChannelConfig]) -> Non
 
 def list_channels(conn: psycopg.Connection) -> list[dict[str, Any]]:
     """Every channel with its configuration, whether it is active, and its quarantine."""
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
-            "select channel_id, is_active, quarantined_until, quarantine_reason, config,"
-            " updated_at from content.channels order by channel_id"
-        ).fetchall()
+    return query(
+        conn,
+        "select channel_id, is_active, quarantined_until, quarantine_reason, config, updated_at"
+        " from content.channels order by channel_id",
+    )
 
 
 def get_channel(conn: psycopg.Connection, channel_id: str) -> ChannelConfig:

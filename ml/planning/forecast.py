@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
+
+from ml.storage.postgres import query
 
 _SLOWEST, _FASTEST = 0.5, 2.0  # growth a day
 _UNMEASURED_LEAD = timedelta(hours=3)  # until a video was made here
@@ -100,7 +101,7 @@ def candidates(
     Returns:
         Rows with `daily_growth` beside what the query gives; it is None where a day is missing.
     """
-    rows = query(conn, _CANDIDATES, now=now, topic_id=topic_id)
+    rows = query(conn, _CANDIDATES, {"now": now, "topic_id": topic_id})
     for row in rows:
         row["daily_growth"] = growth(row["last_day"], row["day_before"])
     return rows
@@ -123,7 +124,8 @@ def preferences(conn: psycopg.Connection, now: datetime, language: str) -> dict[
 
     None if the audience model has not spoken in the last days.
     """
-    rows = query(conn, _PREFERENCES, now=now, since=now - _PREFERENCES_FOR, language=language)
+    about = {"now": now, "since": now - _PREFERENCES_FOR, "language": language}
+    rows = query(conn, _PREFERENCES, about)
     return {row["topic_id"]: row["score"] for row in rows} or None
 
 
@@ -137,9 +139,3 @@ def lead_time(conn: psycopg.Connection) -> timedelta:
     ).fetchone()
     ahead = int(waiting[0]) if waiting else 0
     return timedelta(seconds=round(float(row[0]))) * (ahead + 1) + _MARGIN
-
-
-def query(conn: psycopg.Connection, text: str, **values: Any) -> list[dict[str, Any]]:
-    """Rows of a query as dictionaries."""
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(text.encode(), values).fetchall()

@@ -24,11 +24,11 @@ from ml.generation.brief import Fact, SeriesPoint, VideoBrief
 from ml.generation.facts import video_fact
 from ml.planning.allowance import Allowance, allowance
 from ml.planning.channels import ChannelConfig, active_channels, ensure_default_channels
-from ml.planning.forecast import candidates, interest_at, lead_time, preferences, query
+from ml.planning.forecast import candidates, interest_at, lead_time, preferences
 from ml.planning.likeness import Likeness, likeness
 from ml.planning.upkeep import cancel_unwanted
 from ml.settings import Settings, get_settings
-from ml.storage.postgres import connect
+from ml.storage.postgres import connect, query
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,8 @@ class Plan:
 
     Attributes:
         video_ids: every video scheduled as of that moment.
-        to_generate: those of them that are not finished yet.
+        to_generate: those of them that are not finished and that nobody makes now, and the same of
+            earlier plans, whose failed ones are dead letters and left alone.
         cancelled: waiting videos of earlier plans that are not wanted any more.
     """
 
@@ -96,6 +97,23 @@ values (%(video_id)s, %(channel_id)s, %(topic_id)s, %(topic)s, %(as_of)s, %(publ
     %(expected_cost_usd)s, %(trend_rows)s)
 on conflict do nothing
 """
+# This plan's videos, and of any plan those that nobody makes: of one that was killed before it had
+# started its runs, or that the command line made, and what a run left that ended without a word.
+_LEFT = """
+with known as (
+    select video_id, score, status, as_of = %(now)s as is_new,
+        status = 'scheduled' or (status = 'failed' and as_of = %(now)s)
+        or (status = 'generating' and exists (
+            select 1 from ops.dag_runs as r
+            where r.dag_id = 'generate_video' and r.run_id = s.video_id
+                and r.state in ('success', 'failed'))) as is_to_make
+    from content.video_schedule as s
+    where as_of <= %(now)s and status <> 'cancelled'
+)
+select video_id, is_new, is_to_make
+from known where is_new or is_to_make
+order by score desc, video_id
+"""
 _PLANNED = """
 select video_id, channel_id, topic_id, topic, status, status_reason, publish_at, rank, score,
     forecast, interest_at_publish, daily_growth, audience_score, niche_similarity,
@@ -118,7 +136,7 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
     """Plan for every active channel and store the plan; planning again changes nothing.
 
     Raises:
-        FatalError: if no topic can be planned at all; the message says why.
+        FatalError: if no topic can be planned and nothing is left to make; the message says why.
     """
     settings = settings or get_settings()
     with connect(settings.require("database_url")) as conn:
@@ -129,11 +147,7 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
         cancelled = cancel_unwanted(conn, now, forecasts)
         for channel in active_channels(conn, now):
             _plan_channel(conn, channel, found, now, settings)
-        rows = conn.execute(
-            "select video_id, status from content.video_schedule where as_of = %s"
-            " and status <> 'cancelled' order by score desc, video_id",
-            (now,),
-        ).fetchall()
+        rows = query(conn, _LEFT, {"now": now})
     if not rows:
         raise FatalError(
             f"no topic to plan as of {now:%Y-%m-%d %H:%M}: {len(found)} topics have a forecast;"
@@ -142,8 +156,8 @@ def plan_and_store(settings: Settings | None = None) -> Plan:
         )
     return Plan(
         as_of=now,
-        video_ids=[row[0] for row in rows],
-        to_generate=[row[0] for row in rows if row[1] in ("scheduled", "generating", "failed")],
+        video_ids=[row["video_id"] for row in rows if row["is_new"]],
+        to_generate=[row["video_id"] for row in rows if row["is_to_make"]],
         cancelled=cancelled,
     )
 
@@ -152,7 +166,7 @@ def planned(as_of: datetime, settings: Settings | None = None) -> list[dict[str,
     """The videos planned as of a moment, the best first, with the reasons of each."""
     settings = settings or get_settings()
     with connect(settings.require("database_url")) as conn:
-        return query(conn, _PLANNED, as_of=as_of)
+        return query(conn, _PLANNED, {"as_of": as_of})
 
 
 def _plan_channel(
@@ -310,7 +324,7 @@ def _trend_rows(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[
 
 def _newest(conn: psycopg.Connection, topic_id: str, now: datetime) -> list[dict[str, Any]]:
     """The topic's most viewed videos, as they were seen last."""
-    rows = query(conn, _ITEMS, topic_id=topic_id, now=now)
+    rows = query(conn, _ITEMS, {"topic_id": topic_id, "now": now})
     rows.sort(key=lambda row: (-row["views"], row["video_id"]))
     return rows[:_FACTS]
 
@@ -319,10 +333,10 @@ def _keywords(
     conn: psycopg.Connection, items: list[dict[str, Any]], now: datetime
 ) -> tuple[str, ...]:
     video_ids = [item["video_id"] for item in items]
-    return tuple(row["tag"] for row in query(conn, _TAGS, video_ids=video_ids, now=now))
+    return tuple(row["tag"] for row in query(conn, _TAGS, {"video_ids": video_ids, "now": now}))
 
 
 def _series(conn: psycopg.Connection, topic_id: str, now: datetime) -> tuple[SeriesPoint, ...]:
-    rows = query(conn, _SERIES, topic_id=topic_id, now=now, days=_SERIES_DAYS)
+    rows = query(conn, _SERIES, {"topic_id": topic_id, "now": now, "days": _SERIES_DAYS})
     points = tuple(SeriesPoint(at=row["at"], value=row["value"]) for row in rows)
     return points if len(points) > 1 else ()

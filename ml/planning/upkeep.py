@@ -44,7 +44,8 @@ def is_wanted(video_id: str, settings: Settings | None = None) -> bool:
         reason = closed_because(conn, channel_id, now)
         if reason is None and planned < now:
             found = candidates(conn, now, topic_id)
-            reason = death(forecast, found[0]["forecast"] if found else None)
+            if found or candidates(conn, now):  # without any forecast nothing is known of a death
+                reason = death(forecast, found[0]["forecast"] if found else None)
         if reason is not None:
             cancel(conn, video_id, reason)
         return reason is None
@@ -58,14 +59,16 @@ def cancel_unwanted(
     Args:
         conn: in a transaction.
         now: what "now" is.
-        forecasts: by topic, of all topics that have one.
+        forecasts: by topic, of all topics that have one; without any, no trend is taken for dead.
 
     Returns:
         Ids of the cancelled videos.
     """
     cancelled = []
     for video_id, channel_id, topic_id, forecast, _ in conn.execute(_WAITING, (now,)).fetchall():
-        reason = closed_because(conn, channel_id, now) or death(forecast, forecasts.get(topic_id))
+        reason = closed_because(conn, channel_id, now)
+        if reason is None and forecasts:
+            reason = death(forecast, forecasts.get(topic_id))
         if reason is not None:
             cancel(conn, video_id, reason)
             cancelled.append(video_id)

@@ -54,6 +54,8 @@ class _Loopback(HTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Loopback
+    # Browsers open connections that they may never use, and only one is served at a time.
+    timeout = 5.0
 
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)

@@ -11,22 +11,22 @@ Time is YouTube's, as its answers tell it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from ml.exceptions import SourceUnavailableError
 from ml.publishing.reach import collect_reach
-from ml.publishing.release import RejectedUploadError, owner, reject
-from ml.publishing.youtube_client import LIST, YouTube
+from ml.publishing.release import owner, reject
+from ml.publishing.youtube_client import LIST, AccountSuspendedError, YouTube
 from ml.settings import Settings, get_settings
 from ml.sources.youtube_data import PACIFIC, PAGE_SIZE
-from ml.storage.postgres import connect
+from ml.storage.postgres import connect, query
 from ml.storage.quotas import LedgerMeter
 
 log = logging.getLogger(__name__)
@@ -114,10 +114,10 @@ def collect_metrics(settings: Settings | None = None) -> Collected:
     Raises:
         QuotaExceededError: if the units of the day are used up.
         RetriableError: if YouTube or the database is away.
-        FatalError: if the account of a channel cannot be used.
+        FatalError: if the account of a channel cannot be used; the others are asked all the same.
     """
     settings = settings or get_settings()
-    result = Collected()
+    result, unusable = Collected(), []
     with (
         LedgerMeter(settings) as meter,
         connect(settings.require("database_url"), autocommit=True) as conn,
@@ -125,20 +125,41 @@ def collect_metrics(settings: Settings | None = None) -> Collected:
         open_videos: dict[str, list[dict[str, Any]]] = {
             row[0]: [] for row in conn.execute(_CHANNELS).fetchall()
         }
-        for row in _rows(conn, _OPEN, (len(HORIZONS),)):
+        for row in query(conn, _OPEN, (len(HORIZONS),)):
             open_videos[row["channel_id"]].append(row)
         for channel_id, videos in open_videos.items():
-            youtube = owner(conn, settings, channel_id, meter)
-            for start in range(0, len(videos), PAGE_SIZE):
-                batch = videos[start : start + PAGE_SIZE]
-                result += _counts(conn, youtube, batch, is_synthetic=settings.uses_world)
-            result += _retention(conn, youtube, channel_id)
-            reached = collect_reach(conn, youtube, channel_id)
-            for video_id in set(reached):
-                _join_outcomes(conn, video_id)
-            result += Collected(reach=len(reached))
+            try:
+                youtube = owner(conn, settings, channel_id, meter)
+                for found in _of_channel(
+                    conn, youtube, channel_id, videos, is_synthetic=settings.uses_world
+                ):
+                    result += found
+            except (SourceUnavailableError, AccountSuspendedError) as error:
+                # What is not asked in time is missed for good: the other channels come first.
+                log.error("channel %s: %s", channel_id, error)
+                unusable.append(f"channel {channel_id}: {error}")
     log.info("collected %s", result)
+    if unusable:
+        raise SourceUnavailableError("; ".join(unusable))
     return result
+
+
+def _of_channel(
+    conn: psycopg.Connection,
+    youtube: YouTube,
+    channel_id: str,
+    videos: list[dict[str, Any]],
+    *,
+    is_synthetic: bool,
+) -> Iterator[Collected]:
+    for start in range(0, len(videos), PAGE_SIZE):
+        batch = videos[start : start + PAGE_SIZE]
+        yield _counts(conn, youtube, batch, is_synthetic=is_synthetic)
+    yield _retention(conn, youtube, channel_id)
+    reached = collect_reach(conn, youtube, channel_id)
+    for video_id in set(reached):
+        _join_outcomes(conn, video_id)
+    yield Collected(reach=len(reached))
 
 
 def _counts(
@@ -158,7 +179,7 @@ def _counts(
         item = items.get(video["external_id"])
         if item is not None and item["status"].get("uploadStatus") == "rejected":
             reason = item["status"].get("rejectionReason", "no reason")
-            log.error("%s", _rejected(conn, video, now, reason))
+            log.error("%s", reject(conn, video["video_id"], video["channel_id"], now, reason))
             counted["rejected"] += 1
             continue
         for row in due_rows(video, item, now):
@@ -208,15 +229,15 @@ def _retention(conn: psycopg.Connection, youtube: YouTube, channel_id: str) -> C
         "until": _ANALYTICS_UNTIL,
     }  # fmt: skip
     filled = 0
-    for row in _rows(conn, _UNREPORTED, about):
-        query = youtube.analytics.reports().query(
+    for row in query(conn, _UNREPORTED, about):
+        request = youtube.analytics.reports().query(
             ids="channel==MINE",
             startDate=row["published_at"].astimezone(_ZONE).date().isoformat(),
             endDate=row["due_at"].astimezone(_ZONE).date().isoformat(),
             metrics="averageViewDuration,averageViewPercentage",
             filters=f"video=={row['external_id']}",
         )
-        report = youtube.call(query)
+        report = youtube.call(request)
         if report.get("rows"):
             names = [header["name"] for header in report["columnHeaders"]]
             found = dict(zip(names, report["rows"][0], strict=True))
@@ -228,7 +249,7 @@ def _retention(conn: psycopg.Connection, youtube: YouTube, channel_id: str) -> C
 
 
 def _join_outcomes(conn: psycopg.Connection, video_id: str) -> None:
-    rows = _rows(
+    rows = query(
         conn,
         "select horizon, views, likes, comments, average_view_percent, click_through_rate"
         " from content.video_metrics where video_id = %s and status = 'observed' order by due_at",
@@ -237,14 +258,3 @@ def _join_outcomes(conn: psycopg.Connection, video_id: str) -> None:
     if rows:
         outcome = Jsonb({row.pop("horizon"): row for row in rows})
         conn.execute(_OUTCOME, (outcome, video_id, outcome))
-
-
-def _rejected(
-    conn: psycopg.Connection, video: dict[str, Any], now: datetime, reason: str
-) -> RejectedUploadError:
-    return reject(conn, video["video_id"], video["channel_id"], now, reason)
-
-
-def _rows(conn: psycopg.Connection, query: str, values: Any) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query.encode(), values).fetchall()

@@ -2,7 +2,8 @@
 
 The manifest holds what the video was made of and by: the plan with its trend rows, the model and
 its predictions, the brief with its seed, prompts, stages, files with their hashes and licences, the
-calls to providers with their cost, and where it went. A changed manifest, chain or file is found.
+calls to providers with their cost, and where it went. A changed manifest, chain or file is found;
+that the newest manifests of all were removed is not, which the database refuses (migration 0018).
 """
 
 from __future__ import annotations
@@ -15,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from ml.exceptions import FatalError
 from ml.generation.artifacts import ArtifactStore, sha256_of
 from ml.generation.records import content_store
 from ml.settings import Settings, get_settings
-from ml.storage.postgres import connect
+from ml.storage.postgres import connect, query
 
 _START = "0" * 64
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('content.provenance', 0))"
@@ -119,7 +119,7 @@ def verify(video_id: str, settings: Settings | None = None) -> Verified:
     settings = settings or get_settings()
     store = content_store(settings)
     with connect(settings.require("database_url")) as conn:
-        rows = _rows(conn, _CHAIN)
+        rows = query(conn, _CHAIN)
     own = [row for row in rows if row["video_id"] == video_id]
     if not own:
         raise FatalError(f"there is no manifest of {video_id}; it is written when it is finished")
@@ -132,9 +132,10 @@ def verify(video_id: str, settings: Settings | None = None) -> Verified:
         problems.append("the manifest is not in the bucket")
     try:
         manifest = json.loads(newest["manifest"])
-    except ValueError:
-        return Verified({"video_id": video_id}, [*problems, "the manifest is no JSON"])
-    return Verified(manifest, problems + _file_problems(store, manifest))
+        hashes = {each["key"]: each["sha256"] for each in manifest["files"].values()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Verified({"video_id": video_id}, [*problems, "the manifest names no files"])
+    return Verified(manifest, problems + _file_problems(store, hashes))
 
 
 def link(previous: str, video_id: str, manifest_sha256: str) -> str:
@@ -170,19 +171,19 @@ def _document(conn: psycopg.Connection, store: ArtifactStore, video_id: str) -> 
         raise FatalError(f"there is no finished video {video_id}")
     files, title, scores = video
     made = json.loads(store.get_text(files["manifest.json"]["key"]))
-    calls = _rows(conn, _CALLS, video_id)
+    calls = query(conn, _CALLS, (video_id,))
     document = {
         "video_id": video_id,
         "title": title,
         "scores": scores,
         "plan": _one(conn, _PLAN, video_id),
         "model": _one(conn, _MODEL, video_id),
-        "predictions": _rows(conn, _PREDICTIONS, video_id),
+        "predictions": query(conn, _PREDICTIONS, (video_id,)),
         "made": made,
-        "stages": _rows(conn, _STAGES, video_id),
+        "stages": query(conn, _STAGES, (video_id,)),
         "provider_calls": calls,
         "cost_usd_by_stage": _by_stage(calls),
-        "publications": _rows(conn, _PUBLICATION, video_id),
+        "publications": query(conn, _PUBLICATION, (video_id,)),
         "files": files,
     }
     return json.dumps(document, sort_keys=True, ensure_ascii=False, default=str)
@@ -195,17 +196,18 @@ def _by_stage(calls: list[dict[str, Any]]) -> dict[str, float]:
     return costs
 
 
-def _file_problems(store: ArtifactStore, manifest: dict[str, Any]) -> list[str]:
+def _file_problems(store: ArtifactStore, hashes: dict[str, str]) -> list[str]:
     problems = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
-        for name, entry in manifest["files"].items():
+        for key, digest in hashes.items():
+            name = key.rpartition("/")[2]
             try:
-                store.get_file(entry["key"], path)
+                store.get_file(key, path)
             except FileNotFoundError:
                 problems.append(f"{name} is not in the bucket")
                 continue
-            if sha256_of(path) != entry["sha256"]:
+            if sha256_of(path) != digest:
                 problems.append(f"{name} is not the file that was recorded")
     return problems
 
@@ -218,11 +220,6 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _one(conn: psycopg.Connection, query: str, video_id: str) -> dict[str, Any] | None:
-    rows = _rows(conn, query, video_id)
+def _one(conn: psycopg.Connection, text: str, video_id: str) -> dict[str, Any] | None:
+    rows = query(conn, text, (video_id,))
     return rows[0] if rows else None
-
-
-def _rows(conn: psycopg.Connection, query: str, *values: Any) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query.encode(), values).fetchall()

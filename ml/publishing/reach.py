@@ -58,7 +58,7 @@ returning m.video_id
 
 
 def collect_reach(conn: psycopg.Connection, youtube: YouTube, channel_id: str) -> list[str]:
-    """Read the reports that are new and fill in what they tell.
+    """Read the reports that are new and fill in what they tell: all of it, or none when killed.
 
     Returns:
         Ids of the videos of which figures were filled in.
@@ -76,16 +76,20 @@ def collect_reach(conn: psycopg.Connection, youtube: YouTube, channel_id: str) -
     if newest is not None:
         after = datetime.combine(newest + timedelta(days=1), datetime.min.time(), ZoneInfo(PACIFIC))
         options["startTimeAtOrAfter"] = after.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    found = youtube.call(api.jobs().reports().list(**options)).get("reports", [])
-    for report in sorted(found, key=lambda each: each["startTime"]):
-        day = _day(report)
-        for values in read(_download(api, report)):
-            conn.execute(_PUT, values | {"channel_id": channel_id})
-        newest = max(newest or day, day)
-    if newest is None:
+    found = _reports(youtube, api, options)
+    rows = [
+        values | {"channel_id": channel_id}
+        for report in found
+        for values in read(_download(api, report))
+    ]
+    days = [_day(report) for report in found] + ([newest] if newest is not None else [])
+    if not days:
         return []
-    about = {"channel_id": channel_id, "zone": PACIFIC, "newest": newest}
-    return [each[0] for each in conn.execute(_FILL, about).fetchall()]
+    about = {"channel_id": channel_id, "zone": PACIFIC, "newest": max(days)}
+    # One transaction, because the newest day that is there says where the next call goes on.
+    with conn.transaction(), conn.cursor() as cursor:
+        cursor.executemany(_PUT, rows)
+        return [each[0] for each in cursor.execute(_FILL, about).fetchall()]
 
 
 def read(text: str) -> list[dict[str, Any]]:
@@ -108,6 +112,17 @@ def read(text: str) -> list[dict[str, Any]]:
         raise ProviderError(
             f"youtube: a report of {REPORT_TYPE} is not as documented: {error}"
         ) from error
+
+
+def _reports(youtube: YouTube, api: Any, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """The reports of all pages; of two of one day the one that was made later comes later."""
+    found: list[dict[str, Any]] = []
+    request = api.jobs().reports().list(**options)
+    while request is not None:
+        page = youtube.call(request)
+        found += page.get("reports", [])
+        request = api.jobs().reports().list_next(request, page)
+    return sorted(found, key=lambda each: datetime.fromisoformat(each["createTime"]))
 
 
 def _job(youtube: YouTube, api: Any) -> str | None:

@@ -1,7 +1,8 @@
 """The last step of a video: out, to where its channel publishes; and back, when it must.
 
-The outbox has the files since the stage `publish`. For YouTube the upload is done here; a channel
-whose upload is rejected, or that is not in good standing, is left alone for 24 hours.
+The outbox has the files since the stage `publish`, and the video is out there once its row says so.
+For YouTube the upload is done here; a channel whose upload is rejected, or that is not in good
+standing, is left alone for 24 hours.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from ml.clock import as_of
 from ml.exceptions import ConfigurationError, FatalError, ServiceUnavailableError
 from ml.generation import publish
+from ml.generation.failures import close_letter
 from ml.generation.records import content_store, mark
 from ml.planning.channels import ChannelConfig, closed_because, get_channel, quarantine
 from ml.publishing import upload
 from ml.publishing.credentials import decrypt, encrypt, refresh_token
+from ml.publishing.provenance import record_provenance
 from ml.publishing.upload import Film
 from ml.publishing.youtube_client import LIST, AccountSuspendedError, YouTube
 from ml.settings import Settings, get_settings
-from ml.storage.postgres import connect
+from ml.storage.postgres import connect, query
 from ml.storage.quotas import LedgerMeter
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ from content.videos as v
 left join content.video_schedule as s using (video_id)
 left join content.publications as p using (video_id)
 where v.video_id = %s
+order by p.updated_at desc nulls last
+limit 1
 """
 _PUT = """
 insert into content.publications (video_id, destination, status, external_id, url, session,
@@ -78,6 +82,21 @@ class Released:
     url: str | None = None
 
 
+def conclude(video_id: str, settings: Settings | None = None) -> Released:
+    """The end of a video: bring it out, close its manifest, and its dead letter if it has one.
+
+    Killed anywhere it can be called again.
+
+    Raises:
+        FatalError: as `release` does.
+        RetriableError: if something is away; calling again goes on.
+    """
+    released = release(video_id, settings)
+    record_provenance(video_id, settings)
+    close_letter(video_id, settings=settings)
+    return released
+
+
 def release(video_id: str, settings: Settings | None = None) -> Released:
     """Bring out a video that passed the gate; what did not is left where it is.
 
@@ -86,6 +105,8 @@ def release(video_id: str, settings: Settings | None = None) -> Released:
     Raises:
         FatalError: if there is no such video, or its channel may not publish now.
         RejectedUploadError: if the platform rejects it; the channel is in quarantine then.
+        AccountSuspendedError: if the account is suspended; the channel is in quarantine then, and
+            the video can be released later.
         QuotaExceededError: if no upload is left of the day.
         RetriableError: if something is away; calling again goes on.
     """
@@ -94,14 +115,19 @@ def release(video_id: str, settings: Settings | None = None) -> Released:
         video = _read(conn, video_id)
         if video["verdict"] not in ("approved", "published"):
             return Released(video_id, video["verdict"])
-        channel = _channel(conn, video["channel_id"])
-        if video["destination"] is not None and video["status"] == "published":
+        if video["status"] == "published":
+            if video["verdict"] == "approved":
+                _finish(conn, video_id, "published")
             return Released(video_id, "published", video["destination"], video["url"])
         now = as_of(conn, settings)
         if reason := closed_because(conn, video["channel_id"], now):
             raise FatalError(f"{video_id} is not published: {reason}; replay it afterwards")
+        channel = _channel(conn, video["channel_id"])
         if channel is None or channel.publisher == "outbox":
-            _put(conn, video_id, "outbox", "published", url=video["local_path"], published_at=now)
+            with conn.transaction():
+                url = video["local_path"]
+                _put(conn, video_id, "outbox", "published", url=url, published_at=now)
+                _finish(conn, video_id, "published")
             return Released(video_id, "published", "outbox", video["local_path"])
         return _to_youtube(conn, settings, video, channel, now)
 
@@ -120,13 +146,11 @@ def unpublish(video_id: str, settings: Settings | None = None) -> Released:
         if video["verdict"] not in ("published", "approved"):
             raise FatalError(f"{video_id} is not out: it is {video['verdict']}")
         destination = video["destination"] or "outbox"
-        if video["external_id"]:
-            with LedgerMeter(settings) as meter:
-                token = refresh_token(conn, settings, video["channel_id"])
-                upload.hide(YouTube(settings, token, meter), video["external_id"])
+        external_id = _hide(conn, settings, video) if destination == "youtube" else None
         _leave_outbox(settings, video)
-        _put(conn, video_id, destination, "unpublished")
-        _finish(conn, video_id, "unpublished")
+        with conn.transaction():
+            _put(conn, video_id, destination, "unpublished", external_id=external_id)
+            _finish(conn, video_id, "unpublished")
     return Released(video_id, "unpublished", destination)
 
 
@@ -141,9 +165,10 @@ def reject(
     conn: psycopg.Connection, video_id: str, channel_id: str, now: datetime, reason: str
 ) -> RejectedUploadError:
     """Note that the platform has rejected a video, and close its channel for a day."""
-    until = quarantine(conn, channel_id, now, f"{video_id}: {reason}")
-    _put(conn, video_id, "youtube", "rejected", details={"rejected": reason})
-    _finish(conn, video_id, "rejected")
+    with conn.transaction():
+        until = quarantine(conn, channel_id, now, f"{video_id}: {reason}")
+        _put(conn, video_id, "youtube", "rejected", details={"rejected": reason})
+        _finish(conn, video_id, "rejected")
     return RejectedUploadError(
         f"YouTube does not let {video_id} stand ({reason}); channel {channel_id} is in quarantine"
         f" until {until.isoformat()}"
@@ -158,33 +183,54 @@ def _to_youtube(
     now: datetime,
 ) -> Released:
     video_id, started = video["video_id"], time.monotonic()
-    with LedgerMeter(settings) as meter, tempfile.TemporaryDirectory() as folder:
-        youtube = owner(conn, settings, channel.channel_id, meter)
-        try:
-            if bad := upload.standing(youtube):
-                until = quarantine(conn, channel.channel_id, now, f"strike: {', '.join(bad)}")
-                raise RejectedUploadError(
-                    f"channel {channel.channel_id} is not in good standing ({', '.join(bad)}); it"
-                    f" is in quarantine until {until.isoformat()}"
-                )
+    try:
+        with LedgerMeter(settings) as meter, tempfile.TemporaryDirectory() as folder:
+            youtube = owner(conn, settings, channel.channel_id, meter)
+            _require_standing(conn, youtube, channel.channel_id, now)
             film = _film(settings, video, channel, now, Path(folder))
             external_id = video["external_id"] or _upload(conn, settings, youtube, video, film)
-        except AccountSuspendedError as error:
-            raise reject(conn, video_id, channel.channel_id, now, str(error)) from error
-        upload.set_thumbnail(youtube, external_id, film.files["thumbnail.jpg"])
-        upload.add_captions(youtube, external_id, film.files["captions.srt"], channel.language)
-        status, published_at = _look(youtube, external_id)
-        if status.get("uploadStatus") in ("rejected", "failed"):
-            reason = status.get("rejectionReason") or status.get("failureReason") or "no reason"
-            raise reject(conn, video_id, channel.channel_id, now, reason)
+            upload.set_thumbnail(youtube, external_id, film.files["thumbnail.jpg"])
+            upload.add_captions(youtube, external_id, film.files["captions.srt"], channel.language)
+            status, published_at = _look(youtube, external_id)
+    except AccountSuspendedError as error:
+        quarantine(conn, channel.channel_id, now, f"{video_id}: {error}")
+        raise
+    if status.get("uploadStatus") in ("rejected", "failed"):
+        reason = status.get("rejectionReason") or status.get("failureReason") or "no reason"
+        raise reject(conn, video_id, channel.channel_id, now, reason)
+    with conn.transaction():
         _put(
             conn, video_id, "youtube", "published", external_id=external_id,
             url=_WATCH + external_id, privacy=status.get("privacyStatus"),
             published_at=published_at, details={"upload_status": status.get("uploadStatus")},
         )  # fmt: skip
-    _book_time(conn, video, time.monotonic() - started)
-    _finish(conn, video_id, "published")
+        _book_time(conn, video, time.monotonic() - started)
+        _finish(conn, video_id, "published")
     return Released(video_id, "published", "youtube", _WATCH + external_id)
+
+
+def _require_standing(
+    conn: psycopg.Connection, youtube: YouTube, channel_id: str, now: datetime
+) -> None:
+    if bad := upload.standing(youtube):
+        until = quarantine(conn, channel_id, now, f"strike: {', '.join(bad)}")
+        raise RejectedUploadError(
+            f"channel {channel_id} is not in good standing ({', '.join(bad)}); it is in quarantine"
+            f" until {until.isoformat()}"
+        )
+
+
+def _hide(conn: psycopg.Connection, settings: Settings, video: dict[str, Any]) -> str | None:
+    """Make a video private on YouTube; gives its id there, None if it is not there."""
+    with LedgerMeter(settings) as meter:
+        youtube = owner(conn, settings, video["channel_id"], meter)
+        external_id: str | None = video["external_id"]
+        if external_id is None:  # an upload that was killed may be whole and not noted yet
+            found = upload.find_uploaded(youtube, upload.mark_of(video["video_id"]))
+            external_id = str(found["id"]) if found else None
+        if external_id is not None:
+            upload.hide(youtube, external_id)
+    return external_id
 
 
 def _upload(
@@ -261,11 +307,10 @@ def _channel(conn: psycopg.Connection, channel_id: str) -> ChannelConfig | None:
 
 
 def _read(conn: psycopg.Connection, video_id: str) -> dict[str, Any]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(_VIDEO, (video_id,)).fetchone()
-    if row is None:
+    rows = query(conn, _VIDEO, (video_id,))
+    if not rows:
         raise FatalError(f"there is no finished video {video_id}")
-    return row
+    return rows[0]
 
 
 def _put(

@@ -62,7 +62,7 @@ class Film:
     @property
     def mark(self) -> str:
         """The tag by which the video is found again."""
-        return f"ytempire {self.video_id}"
+        return mark_of(self.video_id)
 
     def resource(self) -> dict[str, Any]:
         """As videos.insert takes it, cut to what YouTube allows."""
@@ -96,6 +96,11 @@ class Film:
                 left -= cost
                 kept.append(tag.translate(_ANGLES))
         return kept
+
+
+def mark_of(video_id: str) -> str:
+    """The tag by which a video of ours is found on YouTube."""
+    return f"ytempire {video_id}"
 
 
 def upload_video(
@@ -226,7 +231,13 @@ def find_uploaded(youtube: YouTube, mark: str) -> dict[str, Any] | None:
     listing = data.playlistItems().list(
         part="contentDetails", playlistId=playlist, maxResults=_RECENT
     )
-    ids = [item["contentDetails"]["videoId"] for item in youtube.call(listing, LIST)["items"]]
+    try:
+        items = youtube.call(listing, LIST).get("items", ())
+    except FatalError as error:
+        if reason_of(error.__cause__) != "playlistNotFound":  # nothing was ever uploaded
+            raise
+        return None
+    ids = [item["contentDetails"]["videoId"] for item in items]
     if not ids:
         return None
     found = youtube.call(data.videos().list(part="snippet,status", id=",".join(ids)), LIST)

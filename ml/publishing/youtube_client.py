@@ -20,7 +20,6 @@ from ml.exceptions import (
     RateLimitedError,
     SourceUnavailableError,
 )
-from ml.publishing.consent import SCOPES
 from ml.settings import Settings
 from ml.sources.quota import Meter, Quota
 from ml.sources.youtube_data import PACIFIC, UNITS
@@ -123,8 +122,8 @@ def _credentials(settings: Settings, refresh_token: str) -> Any:
         token_uri=settings.provider_url("https://oauth2.googleapis.com/token"),
         client_id=settings.require_credential("youtube_client_id"),
         client_secret=settings.require_credential("youtube_client_secret"),
-        # None: a refresh asks for what was granted, whatever that is.
-        scopes=None if settings.uses_world else list(SCOPES),
+        # None: a refresh asks for what was granted; for more than that Google refuses it.
+        scopes=None,
     )
 
 

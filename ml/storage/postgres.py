@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 from sqlalchemy.engine import make_url
 
 from ml.exceptions import ServiceUnavailableError
@@ -37,6 +38,20 @@ def connect(url: str | None = None, *, autocommit: bool = False) -> psycopg.Conn
         raise ServiceUnavailableError(
             f"Postgres at {where.host}:{where.port}/{where.database}: {reason}"
         ) from error
+
+
+def query(
+    conn: psycopg.Connection, text: str, values: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[dict[str, Any]]:
+    """Rows of a query as dictionaries.
+
+    Args:
+        conn: of the database.
+        text: SQL of ours; whatever comes from elsewhere is a value.
+        values: its parameters, by place or by name.
+    """
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(text.encode(), values).fetchall()
 
 
 @contextmanager

@@ -7,7 +7,8 @@ Refusals, in the provider's own error shape:
 
 * `429` (option `retry_after`, seconds), `500`, `503`: that status instead of the answer;
 * `401`, `403`: the credentials are refused, whatever they are;
-* `quota`: Google's 403 quotaExceeded (YouTube only).
+* `quota`: Google's 403 quotaExceeded (YouTube only);
+* `suspended`: Google's 403 authenticatedUserAccountSuspended (YouTube only).
 
 On the wire, for every format:
 
@@ -58,8 +59,8 @@ from ml.world.reshape import HOWS, broken
 
 FAULTS_HEADER = "X-World-Faults"
 Kind = Literal[
-    "429", "500", "503", "401", "403", "quota", "slow", "truncate", "cut", "malformed",
-    "duplicate", "unordered", "late", "skew", "drift", "break",
+    "429", "500", "503", "401", "403", "quota", "suspended", "slow", "truncate", "cut",
+    "malformed", "duplicate", "unordered", "late", "skew", "drift", "break",
 ]  # fmt: skip
 _REMEMBERED = 50_000
 

@@ -27,6 +27,7 @@ from ml.generation.media import intervals, loudness, probe
 from ml.generation.publish import fetch
 from ml.generation.records import content_store, run_scheduled_stage
 from ml.generation.stage import StageResult
+from ml.publishing.release import release
 from ml.settings import Settings
 from ml.storage.postgres import connect
 
@@ -187,7 +188,9 @@ def test_a_killed_stage_leaves_nothing_finished_and_is_done_again(made, store, s
 def test_a_scheduled_video_is_recorded_once_however_often_its_stages_run(settings):
     """Object storage and Postgres: files, rows, costs, embedding and status."""
     # Every score is between these thresholds, so that there is something to decide.
-    settings = settings.changed({"gate_min_score": 1.0, "gate_reject_score": 0.0})
+    settings = settings.changed({
+        "gate_min_score": 1.0, "gate_reject_score": 0.0, "as_of": START + timedelta(days=4),
+    })  # fmt: skip
     planned = brief("scheduled", target_seconds=25)
     with connect(settings.require("database_url")) as conn:
         conn.execute(
@@ -213,6 +216,14 @@ def test_a_scheduled_video_is_recorded_once_however_often_its_stages_run(setting
     released = run_scheduled_stage("scheduled", "publish", settings=settings)
     assert (released["reused"], released["verdict"]) == (False, "pass")
     assert gate_approval.request("scheduled", settings) is None
+    state = (
+        "select v.verdict, s.status from content.videos as v"
+        " inner join content.video_schedule as s using (video_id)"
+    )
+    with connect(settings.require("database_url")) as conn:
+        # Nobody has decided yet whether its channel may publish.
+        assert conn.execute(state).fetchall() == [("approved", "generating")]
+    assert release("scheduled", settings).status == "published"
     record_failure("scheduled", settings=settings)  # a late failure callback
     with connect(settings.require("database_url")) as conn:
         video = conn.execute(

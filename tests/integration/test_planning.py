@@ -6,19 +6,24 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
-from ml.exceptions import FatalError
+from ml.cli.sources import replay_video
+from ml.exceptions import FatalError, YtempireError
 from ml.generation.failures import record_failure, take_back
 from ml.generation.records import content_store
+from ml.planning.allowance import allowance
 from ml.planning.channels import Cadence, ChannelConfig, put_channels, set_active
 from ml.planning.planner import plan_and_store
 from ml.planning.planner import planned as planned_rows
 from ml.planning.upkeep import is_wanted
 from ml.publishing.provenance import record_provenance, verify
-from ml.publishing.release import release, unpublish
+from ml.publishing.release import conclude, release, unpublish
+from ml.publishing.youtube_client import UPLOADS
 from ml.settings import Settings
 from ml.storage.postgres import connect
+from ml.storage.quotas import LedgerMeter
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 CHANNEL = ChannelConfig(
@@ -119,6 +124,64 @@ def test_planning_again_changes_nothing(planned, planning):
     assert rows(planning, forecasts) == [(3,)]
 
 
+def test_what_an_earlier_plan_left_waiting_is_started_by_the_next(planned, planning):
+    later = plan_and_store(planning.model_copy(update={"as_of": NOW + timedelta(hours=1)}))
+    assert later.video_ids == []
+    assert later.to_generate == planned.video_ids
+
+
+@pytest.mark.parametrize("hours", [0, 1])
+@pytest.mark.parametrize(("state", "count"), [("running", 2), ("failed", 3)])
+def test_a_video_whose_run_has_ended_without_a_word_is_started_again(
+    planned, planning, state, count, hours
+):
+    video_id = planned.video_ids[0]
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(
+            "insert into ops.dag_runs (dag_id, run_id, state) values ('generate_video', %s, %s)",
+            (video_id, state),
+        )
+        conn.execute(
+            "update content.video_schedule set status = 'generating' where video_id = %s",
+            (video_id,),
+        )
+    try:
+        again = planning.model_copy(update={"as_of": NOW + timedelta(hours=hours)})
+        assert plan_and_store(again).to_generate == planned.video_ids[-count:]
+    finally:
+        with connect(planning.require("database_url")) as conn:
+            conn.execute("delete from ops.dag_runs")
+            conn.execute("update content.video_schedule set status = 'scheduled'")
+
+
+def test_missing_predictions_cancel_nothing(planned, planning):
+    silent = planning.model_copy(update={"as_of": NOW + timedelta(days=5)})
+    assert is_wanted(planned.video_ids[0], silent)
+    left = plan_and_store(silent)
+    assert (left.cancelled, left.to_generate) == ([], planned.video_ids)
+
+
+def test_the_last_video_keeps_its_distance_however_long_ago_it_was_planned(planned, planning):
+    weekly = CHANNEL.model_copy(update={"cadence": Cadence(hours_between=168)})
+    with connect(planning.require("database_url")) as conn:
+        room = allowance(conn, weekly, NOW + timedelta(hours=30), timedelta(hours=3), planning)
+    assert room.first_at == NOW + timedelta(hours=7 + 168)
+
+
+def test_the_quota_of_uploads_is_shared_by_all_channels(planned, planning):
+    tube = CHANNEL.model_copy(update={"channel_id": "tube", "publisher": "youtube"})
+    with LedgerMeter(planning) as meter:
+        meter.spend(UPLOADS, meter.left(UPLOADS, None) - 1, None)
+    with connect(planning.require("database_url")) as conn:
+        put_channels(conn, [tube])
+        other = tube.model_copy(update={"channel_id": "other"})
+        assert allowance(conn, other, NOW, timedelta(0), planning).videos == 1
+        conn.execute("update content.video_schedule set channel_id = 'tube'")
+        room = allowance(conn, other, NOW, timedelta(0), planning)
+        assert (room.videos, room.limit) == (0, "the quota of uploads")
+        conn.rollback()
+
+
 def test_a_dead_trend_is_cancelled_before_it_costs_anything(planned, planning):
     later = planning.model_copy(update={"as_of": NOW + timedelta(hours=6)})
     with connect(planning.require("database_url")) as conn:
@@ -189,13 +252,16 @@ def test_a_failed_video_can_be_made_again(planned, planning):
     assert (letter.stage, letter.finished) == ("video", ("script",))
     status = f"select status from content.video_schedule where video_id = '{video_id}'"
     assert rows(planning, status) == [("scheduled",)]
-    with pytest.raises(FatalError, match="no dead letter"):
-        take_back(video_id, settings=planning)
+    # Airflow does not run here: the letter stays until the video is finished.
+    for _ in range(2):
+        with pytest.raises(YtempireError, match=r"(?i)airflow"):
+            replay_video(video_id)
+    assert rows(planning, "select status from ops.dead_letters") == [("open",)]
 
 
 @pytest.fixture(scope="module")
-def finished(planned, planning, tmp_path_factory) -> str:
-    """A video in the outbox."""
+def passed(planned, planning) -> str:
+    """A video that passed the gate, with its files."""
     video_id, store = planned.video_ids[0], content_store(planning)
     folder = planning.outbox_dir / video_id
     folder.mkdir()
@@ -212,11 +278,61 @@ def finished(planned, planning, tmp_path_factory) -> str:
         conn.execute(
             "insert into content.videos (video_id, channel_id, topic_id, topic, title, verdict,"
             " scores, duration_s, files, local_path) values (%s, 'news', 'rises', 't', 'Title',"
-            " 'published', '{}', 30, %s, %s)",
+            " 'approved', '{}', 30, %s, %s)",
             (video_id, json.dumps(files), str(folder)),
         )
-    assert release(video_id, planning).destination == "outbox"
     return video_id
+
+
+@pytest.fixture(scope="module")
+def finished(passed, planning) -> str:
+    """A video in the outbox."""
+    assert conclude(passed, planning).destination == "outbox"
+    return passed
+
+
+def state(settings: Settings, video_id: str) -> tuple:
+    """Verdict, status in the schedule, and status where it is out."""
+    (found,) = rows(
+        settings,
+        "select v.verdict, s.status, p.status from content.videos as v"
+        " inner join content.video_schedule as s using (video_id)"
+        f" left join content.publications as p using (video_id) where video_id = '{video_id}'",
+    )
+    return found
+
+
+def test_a_closed_channel_keeps_its_videos_to_be_published_later(passed, planning):
+    with connect(planning.require("database_url")) as conn:
+        set_active(conn, "news", False)
+    with pytest.raises(FatalError, match="paused; replay it afterwards"):
+        release(passed, planning)
+    record_failure(passed, "release", "FatalError: channel news is paused", settings=planning)
+    assert state(planning, passed) == ("approved", "failed", None)
+    assert rows(planning, "select status from ops.dead_letters") == [("open",)]
+    with connect(planning.require("database_url")) as conn:
+        set_active(conn, "news", True)
+    assert take_back(passed, settings=planning).stage == "release"
+
+
+def test_a_video_is_out_with_all_its_rows_or_not_at_all(passed, planning):
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(
+            "alter table content.videos add constraint nothing_is_out check (verdict <>"
+            " 'published')"
+        )
+    with pytest.raises(psycopg.errors.CheckViolation):
+        release(passed, planning)
+    assert state(planning, passed) == ("approved", "scheduled", None)
+    with connect(planning.require("database_url")) as conn:
+        conn.execute("alter table content.videos drop constraint nothing_is_out")
+
+
+def test_a_finished_video_is_no_dead_letter_any_more(finished, planning):
+    assert state(planning, finished) == ("published", "published", "published")
+    assert rows(planning, "select status from ops.dead_letters") == [("replayed",)]
+    with pytest.raises(FatalError, match="no dead letter"):
+        take_back(finished, settings=planning)
 
 
 def test_the_manifest_names_what_the_video_came_from_and_is_written_once(finished, planning):
@@ -238,8 +354,20 @@ def test_a_changed_manifest_and_a_changed_file_are_found(finished, planning):
     store.put_text(key, "another film")
     assert verify(finished, planning).problems == ["video.mp4 is not the file that was recorded"]
     store.put_text(key, before)
+    change = "update content.provenance set manifest = %s"
+    with (
+        connect(planning.require("database_url")) as conn,
+        pytest.raises(psycopg.errors.RaiseException, match="append-only"),
+    ):
+        conn.execute(change, ("{}",))
     with connect(planning.require("database_url")) as conn:
-        conn.execute("update content.provenance set manifest = replace(manifest, 'CC0', 'own')")
+        # Its owner can.
+        conn.execute("alter table content.provenance disable trigger append_only")
+        (manifest,) = conn.execute("select manifest from content.provenance").fetchone()
+        conn.execute(change, ("{}",))
+    assert "the manifest names no files" in verify(finished, planning).problems
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(change, (manifest.replace("CC0", "own"),))
     problems = verify(finished, planning).problems
     assert any("not what its hash says" in problem for problem in problems)
     assert any("bucket" in problem for problem in problems)
@@ -258,18 +386,37 @@ def test_the_page_shows_the_videos_and_sends_ranges(finished, planned, planning)
     from fastapi.testclient import TestClient
     from ytempire_airflow.videos import app
 
+    with connect(planning.require("database_url")) as conn:
+        conn.execute(
+            "update content.videos set files = files || %s where video_id = %s",
+            (json.dumps({"gate.json": {"key": "outbox/lost.json", "bytes": 9}}), finished),
+        )
+        conn.execute(
+            "insert into content.publications (video_id, destination, status, updated_at)"
+            " values (%s, 'youtube', 'uploading', '2026-01-01Z')",
+            (finished,),
+        )
+        conn.execute(
+            "insert into content.video_schedule (video_id, channel_id, topic_id, topic, as_of,"
+            " publish_at, forecast, score, model_name, model_version, reasons, brief, status)"
+            " select 'late-' || n, 'c', 'late-' || n, 't', %s, now(), 1, 1, 'm', '1.0.0', '{}',"
+            " '{}', 'rejected' from generate_series(1, 70) as n",
+            (NOW + timedelta(days=1),),
+        )
     app.dependency_overrides[get_user] = lambda: None
     try:
         with TestClient(app) as http:
             page = http.get("/").text
             one = http.get(f"/{finished}").text
             part = http.get(f"/{finished}/video.mp4", headers={"Range": "bytes=2-5"})
-            missing = http.get(f"/{finished}/secrets.json")
+            whole = http.get(f"/{finished}/video.mp4", headers={"Range": "lines=1-2"})
+            missing = [http.get(f"/{finished}/{name}") for name in ("secrets.json", "gate.json")]
     finally:
         app.dependency_overrides.clear()
-    assert "Title" in page
+    assert page.count("Title<br>") == 1
     assert "the trend has died" in page
-    assert "Provenance" in one
+    assert "y-rises" in one  # of the manifest
     assert (part.status_code, part.text) == (206, "seed")
     assert part.headers["Content-Range"].startswith("bytes 2-5/")
-    assert missing.status_code == 404
+    assert (whole.status_code, whole.text[2:6]) == (200, "seed")
+    assert [each.status_code for each in missing] == [404, 404]

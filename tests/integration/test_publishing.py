@@ -9,24 +9,34 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import imageio_ffmpeg
 import pytest
 from PIL import Image
 
-from ml.exceptions import FatalError, QuotaExceededError
+from ml.exceptions import (
+    FatalError,
+    ProviderError,
+    QuotaExceededError,
+    SourceUnavailableError,
+)
 from ml.generation.artifacts import sha256_of
 from ml.generation.records import content_store
 from ml.planning.channels import ChannelConfig, list_channels, put_channels, set_active
 from ml.publishing.consent import ask
 from ml.publishing.credentials import refresh_token, save_token
 from ml.publishing.metrics import collect_metrics
-from ml.publishing.release import RejectedUploadError, release, unpublish
+from ml.publishing.reach import collect_reach
+from ml.publishing.release import RejectedUploadError, owner, release, unpublish
+from ml.publishing.youtube_client import AccountSuspendedError
 from ml.settings import Settings
+from ml.sources.youtube_data import PACIFIC
 from ml.storage.postgres import connect
+from ml.storage.quotas import LedgerMeter
 
 CHANNEL = ChannelConfig(channel_id="tube", name="Tube", publisher="youtube")
 
@@ -185,8 +195,22 @@ def test_an_upload_whose_end_was_not_noted_is_found_again(tube, approve, uploads
     assert len(uploads._all) == before
 
 
-def test_refusals_leave_the_video_to_be_published_later(tube, approve, faults, uploads):
+def test_a_suspended_account_closes_the_channel_and_keeps_the_video(tube, approve, faults, uploads):
     approve("v-later")
+    faults("suspended")
+    with pytest.raises(AccountSuspendedError):
+        release("v-later", tube)
+    faults("")
+    assert row(tube, "select verdict from content.videos where video_id = 'v-later'") == (
+        "approved",
+    )
+    with pytest.raises(FatalError, match="quarantine until"):
+        release("v-later", tube)
+    with connect(tube.require("database_url")) as conn:
+        set_active(conn, "tube", True)
+
+
+def test_refusals_leave_the_video_to_be_published_later(tube, faults, uploads):
     faults("quota;path=upload/youtube/v3/videos")
     with pytest.raises(QuotaExceededError):
         release("v-later", tube)
@@ -217,17 +241,26 @@ def test_a_rejected_upload_closes_the_channel_for_a_day(tube, approve):
 
 
 def test_a_video_is_taken_down(tube, uploads):
+    with connect(tube.require("database_url")) as conn:
+        # As one leaves it that was killed between the last byte and the note of it.
+        (external_id,) = conn.execute(
+            "select external_id from content.publications where video_id = 'v-lost'"
+        ).fetchone()
+        conn.execute(
+            "update content.publications set status = 'uploading', external_id = null"
+            " where video_id = 'v-lost'"
+        )
+        conn.execute("update content.videos set verdict = 'approved' where video_id = 'v-lost'")
     for _ in range(2):
         assert unpublish("v-lost", tube).status == "unpublished"
-    external_id = row(
-        tube, "select external_id from content.publications where video_id = 'v-lost'"
-    )[0]
+    noted = "select external_id from content.publications where video_id = 'v-lost'"
+    assert row(tube, noted) == (external_id,)
     assert uploads.get(external_id).resource["status"]["privacyStatus"] == "private"
     with pytest.raises(FatalError, match="not out: it is rejected"):
         unpublish("v-bad", tube)
 
 
-def test_figures_are_taken_in_time_and_become_outcomes(tube, world):
+def test_figures_are_taken_in_time_and_become_outcomes(tube, world, faults):
     with connect(tube.require("database_url")) as conn:
         model = conn.execute(
             "insert into ml.ml_models (model_name, model_type, version, model_path)"
@@ -248,6 +281,18 @@ def test_figures_are_taken_in_time_and_become_outcomes(tube, world):
     world.now += timedelta(hours=98).total_seconds()
     assert collect_metrics(tube).observed == 3
     world.now += timedelta(days=4).total_seconds()
+    world_day = datetime.fromtimestamp(world.now, UTC).astimezone(ZoneInfo(PACIFIC)).date()
+    faults(f"503;path=reports/{world_day - timedelta(days=3)}")  # the newest of several
+    days = "select count(*) from content.video_reach_days"
+    before = row(tube, days)
+    with (
+        LedgerMeter(tube) as meter,
+        connect(tube.require("database_url"), autocommit=True) as conn,
+        pytest.raises(ProviderError, match="report of"),
+    ):
+        collect_reach(conn, owner(conn, tube, "tube", meter), "tube")
+    assert row(tube, days) == before
+    faults("")
     last = collect_metrics(tube)
     assert (last.retention, last.reach) == (3, 3)
     assert collect_metrics(tube) == type(last)()
@@ -268,6 +313,27 @@ def test_figures_are_taken_in_time_and_become_outcomes(tube, world):
     assert outcome["7d"]["click_through_rate"] == figures[2][4]
     assert outcome["7d"]["views"] == figures[2][2]
     assert outcome["7d"]["average_view_percent"] == figures[2][3]
+
+
+def test_a_channel_that_cannot_be_used_keeps_no_other_from_being_asked(tube):
+    first = CHANNEL.model_copy(update={"channel_id": "a-closed-one"})
+    with connect(tube.require("database_url")) as conn:
+        put_channels(conn, [first])
+        save_token(conn, tube, first.channel_id, "revoked", [], "UC-closed")
+        conn.execute(
+            "insert into content.videos (video_id, channel_id, topic_id, topic, title, verdict,"
+            " scores, duration_s, files) values ('v-closed', 'a-closed-one', 't', 't', 't',"
+            " 'published', '{}', 2, '{}')"
+        )
+        conn.execute(
+            "insert into content.publications (video_id, destination, status, external_id,"
+            " published_at) values ('v-closed', 'youtube', 'published', 'x', '2026-01-01Z')"
+        )
+        conn.execute("delete from content.video_metrics where video_id = 'v-whole'")
+    with pytest.raises(SourceUnavailableError, match=r"a-closed-one: .*ytempire auth youtube"):
+        collect_metrics(tube)
+    known = "select count(*) from content.video_metrics where video_id = 'v-whole'"
+    assert row(tube, known) == (3,)
 
 
 def test_consent_ends_as_an_encrypted_token(tube, approve):

@@ -146,6 +146,19 @@ def quota_exceeded() -> ApiError:
     )
 
 
+def account_suspended() -> ApiError:
+    """The account behind the token is suspended.
+
+    https://developers.google.com/youtube/v3/docs/errors (read 2026-11)
+    """
+    return ApiError(
+        403,
+        "authenticatedUserAccountSuspended",
+        "The YouTube account of the authenticated user is suspended.",
+        domain="youtube.common",
+    )
+
+
 def searches_exceeded() -> ApiError:
     """The searches of the day are used up, which are a quota of their own.
 
@@ -179,6 +192,8 @@ def backend_error(code: int) -> ApiError:
 def injected(call: Call) -> ApiError | None:
     """The failure that the call's faults ask for."""
     fault = call.status_fault()
+    if fault is None and "suspended" in call.faults:
+        return account_suspended()
     if fault is None:
         return quota_exceeded() if "quota" in call.faults else None
     known = {401: token_invalid, 403: forbidden, 429: rate_limited}

@@ -152,10 +152,15 @@ def list_channels(call: Call, params: Params) -> Listing:
 
 
 def list_playlist_items(call: Call, params: Params) -> Listing:
-    """playlistItems.list of the own channel's uploads, newest first: those that came by the API."""
+    """playlistItems.list of the own channel's uploads, newest first: those that came by the API.
+
+    There is no such playlist before the first of them.
+    """
     parts = read_parts(params, frozenset({"contentDetails", "id", "snippet", "status"}))
     own = channel_id(call.world.seed, own_channel(call.world.seed))
-    if one_filter(params, ("id", "playlistId")) == "id" or params["playlistId"] != "UU" + own[2:]:
+    uploads = call.world.uploads.complete()
+    chosen = one_filter(params, ("id", "playlistId"))
+    if chosen == "id" or params["playlistId"] != "UU" + own[2:] or not uploads:
         raise ApiError(
             404, "playlistNotFound",
             "The playlist identified with the request's <code>playlistId</code> parameter cannot be"
@@ -163,11 +168,7 @@ def list_playlist_items(call: Call, params: Params) -> Listing:
         )  # fmt: skip
     size = read_number(params, "maxResults", DEFAULT_RESULTS, 1, 50)
     offset = google.page_offset(params["pageToken"]) if "pageToken" in params else 0
-    listed = [
-        upload
-        for upload in call.world.uploads.complete()
-        if call.is_owner or upload.is_public(call.hours)
-    ]
+    listed = [upload for upload in uploads if call.is_owner or upload.is_public(call.hours)]
     items = [_playlist_item(upload, parts) for upload in listed[offset : offset + size]]
     following = offset + size if offset + size < len(listed) else None
     return Listing("youtube#playlistItemListResponse", items, len(listed), size, following)

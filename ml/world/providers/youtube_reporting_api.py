@@ -18,6 +18,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
+from starlette.datastructures import QueryParams
 
 from ml.world.answers import Call, World, answer, encode, read_call
 from ml.world.channels import channel_id
@@ -35,6 +36,7 @@ _COLUMNS = (
 _JOB = "reach-1"
 _DAYS_BEFORE = 30
 _DELAY_H = 48.0
+_PER_PAGE = 20  # whatever a caller wants: the documentation lets the server give fewer
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 
 
@@ -74,7 +76,7 @@ async def _document(call: Call, request: Request, path: str) -> dict[str, Any]:
         reports = [
             each for each in _listed(call, base) if not since or each["startTime"] >= since[:19]
         ]
-        return {"reports": reports} if reports else {}
+        return _page(reports, request.query_params)
     if request.method == "POST":
         if f'"{_TYPE}"' not in (await request.body()).decode("utf-8", "replace"):
             raise ApiError(400, "badRequest", "Invalid value at 'job.report_type_id'.",
@@ -85,6 +87,16 @@ async def _document(call: Call, request: Request, path: str) -> dict[str, Any]:
         uploads.save()
         return _job(call.hours)
     return {} if uploads.reporting_since is None else {"jobs": [_job(uploads.reporting_since)]}
+
+
+def _page(reports: list[dict[str, Any]], params: QueryParams) -> dict[str, Any]:
+    start = google.page_offset(params["pageToken"]) if "pageToken" in params else 0
+    page: dict[str, Any] = (
+        {"reports": reports[start : start + _PER_PAGE]} if reports[start:] else {}
+    )
+    if reports[start + _PER_PAGE :]:
+        page["nextPageToken"] = google.page_token(start + _PER_PAGE)
+    return page
 
 
 def _job(since: float) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def test_nothing_that_a_model_wrote_is_markup():
     assert "<script>" not in page
     assert "<b>t" not in page
     assert "&lt;script&gt;alert(1)" in page
-    assert "<script>" not in videos._proof(["<script>"], {"x": "<script>"})
+    for manifest in ('{"x": "<script>"}', "<script> that is no JSON"):
+        assert "<script>" not in videos._proof("<script>", manifest)
 
 
 def test_pages_load_and_run_nothing_from_elsewhere():
@@ -38,7 +39,7 @@ def test_pages_load_and_run_nothing_from_elsewhere():
 @pytest.mark.parametrize(
     ("wanted", "bounds"),
     [
-        (None, (0, 99)), ("bytes=0-", (0, 99)), ("bytes=10-19", (10, 19)),
+        ("bytes=0-", (0, 99)), ("bytes=10-19", (10, 19)),
         ("bytes=90-500", (90, 99)),
         ("bytes=-10", (90, 99)), ("bytes=-500", (0, 99)),
     ],
@@ -47,7 +48,12 @@ def test_ranges(wanted, bounds):
     assert videos._bounds(wanted, 100) == bounds
 
 
-@pytest.mark.parametrize("wanted", ["bytes=100-", "bytes=5-4", "bytes=-0", "bytes=-", "lines=1-2"])
+@pytest.mark.parametrize("wanted", [None, "lines=1-2", "bytes=1-2,5-6"])
+def test_a_range_that_is_not_known_is_ignored(wanted):
+    assert videos._bounds(wanted, 100) is None
+
+
+@pytest.mark.parametrize("wanted", ["bytes=100-", "bytes=5-4", "bytes=-0", "bytes=-"])
 def test_a_range_that_is_none_is_refused(wanted):
     with pytest.raises(HTTPException) as caught:
         videos._bounds(wanted, 100)

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from ml.exceptions import FatalError, ProviderError, QuotaExceededError, SourceUnavailableError
 from ml.publishing import upload
-from ml.publishing.reach import REPORT_TYPE, _download, read
+from ml.publishing.reach import REPORT_TYPE, _download, _reports, read
 from ml.publishing.upload import Film
-from ml.publishing.youtube_client import UPLOADS, YouTube
+from ml.publishing.youtube_client import UPLOADS, AccountSuspendedError, YouTube, _credentials
 from ml.settings import Settings
 from ml.sources.quota import MemoryMeter
 from ml.sources.youtube_data import UNITS
@@ -103,6 +103,20 @@ def test_an_interrupted_upload_goes_on_in_its_session(youtube, film, settings, m
     assert meter.left(UPLOADS, START) == 99
 
 
+def test_a_channel_without_uploads_has_none_that_could_be_found(youtube):
+    assert upload.find_uploaded(youtube, upload.mark_of("v-1")) is None
+
+
+def test_an_access_token_is_asked_for_what_was_granted():
+    """The owner may leave out scopes that we can do without; Google refuses more than it gave."""
+    real = Settings(
+        sources_from="providers",
+        youtube_client_id="id",
+        youtube_client_secret=SecretStr("secret"),
+    )
+    assert _credentials(real, "token").scopes is None
+
+
 def test_a_session_that_never_was_is_opened_anew(youtube, film, settings):
     gone = f"{settings.provider_url('https://youtube.googleapis.com/upload/youtube/v3/videos')}?upload_id=no"
     assert send(youtube, film, gone, was_started=True)["id"]
@@ -115,7 +129,7 @@ def test_refusals_have_our_names(settings, youtube, film, meter, live_world):
         send(youtube, Film(**{**vars(film), "title": " "}))
     for plan, error in (
         ("quota;path=upload/", QuotaExceededError), ("500;path=upload/", ProviderError),
-        ("401;path=upload/", SourceUnavailableError),
+        ("401;path=upload/", SourceUnavailableError), ("suspended", AccountSuspendedError),
     ):  # fmt: skip
         url = live_world(world_start=START, world_faults=plan)
         other = settings.model_copy(update={"world_url": url})
@@ -169,6 +183,9 @@ def test_daily_reports_tell_how_often_a_thumbnail_was_shown(live_world, settings
     assert {row["external_id"] for row in rows} == {found["id"]}
     shown = [row["impressions"] for row in rows]
     assert shown == sorted(shown)  # the newest report comes first, and interest fades
+    everything = _reports(later, later.reporting, {"jobId": job["id"]})
+    assert len(everything) == 33  # more than a page: 30 days before the job, and three after
+    assert [each["id"] for each in everything][-1] == "2026-01-22"
     assert all(0 < row["clicks"] < row["impressions"] for row in rows)
     with pytest.raises(ProviderError, match="not as documented"):
         read("date,video_id\n20260120,x\n")
