@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,8 +17,6 @@ from ml.monitoring import indicators
 from ml.monitoring.alerts import Alert, Severity, send_alert
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import transaction
-
-log = logging.getLogger(__name__)
 
 DAG_ID = "watch_warnings"
 _RULES = Path(__file__).parent / "warning_rules.yaml"

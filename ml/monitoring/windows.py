@@ -20,7 +20,6 @@ from ml.monitoring.profile import CURRENT, Relation
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE = "watched"
 # The tables behind the feature views of the video services; a test holds them together.
 VIDEO_TABLES = (
     "video_momentum",
@@ -164,7 +163,7 @@ def create_watched(
     conn.execute("analyze watched")
     compared = [name for name in columns if name not in NOT_COMPARED]
     return Relation(
-        TABLE,
+        "watched",
         numeric=tuple(name for name in compared if name not in CATEGORICAL),
         categorical=tuple(name for name in compared if name in CATEGORICAL),
     )
