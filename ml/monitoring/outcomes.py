@@ -54,7 +54,7 @@ def measure(
     """Measure the champion on videos it was not trained on whose outcome arrived in the window.
 
     Args:
-        conn: in a transaction that has no table of windows yet.
+        conn: in a transaction.
         model: the loaded champion.
         release: its release.
         window: after its start, until its end.
@@ -102,7 +102,6 @@ def _fresh(
     synthetic = release.tags["is_synthetic"] == "true"
     create_watched(conn, Windows(since, since, since, until), columns, synthetic=synthetic)
     frame = sample(conn, _MOST_ROWS)
-    conn.execute("drop table watched")
     limits = bounds(until, {**load_params(), "max_day_number": 1}, settings, since=since)
     known = labels({**limits, "synthetic": synthetic}, settings)
     joined = frame.merge(known[known["entity_day"] == 1], on="video_id")
