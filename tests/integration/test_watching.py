@@ -12,11 +12,13 @@ from ml.monitoring.drift import DriftReport
 from ml.monitoring.early_warning import check_warnings
 from ml.monitoring.profile import CURRENT, Relation, profile_frame, profile_relation
 from ml.monitoring.retraining import ask_retraining
+from ml.monitoring.windows import title_axes
 from ml.registry import promotion
 from ml.registry.audit import Cause
 from ml.registry.tracking import client
 from ml.settings import Settings
 from ml.storage.postgres import connect, copy_rows
+from ml.topics.embeddings import MODEL_VERSION, WIDTH, as_text
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -86,6 +88,33 @@ def test_postgres_counts_what_a_frame_counts(database):
         assert CURRENT in ours.blocks
         for part in ("blocks", "rows", "counts", "missing", "mean"):
             np.testing.assert_allclose(getattr(ours, part), getattr(same, part), err_msg=part)
+
+
+def test_a_title_counts_once_and_along_the_axes_of_the_encoder_in_use(database):
+    random = np.random.default_rng(3)
+    vectors = random.normal(size=(60, 2, WIDTH)).astype(np.float32)
+    with connect(database.database_url) as conn:
+        conn.execute("create temporary table watched (block int, video_id text)")
+        blocks = [CURRENT if video < 20 else video % 4 for video in range(60)]
+        rows = ((block, f"v{video}") for video, block in enumerate(blocks))
+        copy_rows(conn, "watched", ("block", "video_id"), rows)
+        copy_rows(
+            conn,
+            "ml.content_embeddings",
+            ("content_id", "content_type", "model_version", "embedding"),
+            (
+                (f"v{video}", f"youtube-{source}:title", version, as_text(vector))
+                for video, pair in enumerate(vectors)
+                for version, vector in zip((MODEL_VERSION, "another"), pair, strict=True)
+                for source in ("panel", "trending")
+            ),
+        )
+        found = title_axes(conn, 4, 1000)
+        conn.rollback()
+    # Half of the titles of the reference give the axes.
+    assert found["block"].value_counts().sort_index().to_dict() == {
+        CURRENT: 20, **{block: 5 for block in range(4)},
+    }  # fmt: skip
 
 
 def test_a_warning_is_told_once_and_once_more_when_it_recovers(database):
