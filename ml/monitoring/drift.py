@@ -167,7 +167,10 @@ def _watch(conn: psycopg.Connection, model: Any, release: Release, windows: Wind
             profiles += profile_frame(frame, frame["block"].to_numpy(), names)
         aspects |= dict.fromkeys(names, aspect)
     known = breaks.read_breaks(conn, _SOURCE, windows.start, windows.as_of)
-    starts = {**windows.block_starts(drawn["block"]), **unseen.block_starts(said["block"])}
+    starts = {
+        **windows.block_starts([int(block) for block in profiles[0].blocks]),
+        **unseen.block_starts([int(block) for block in said["block"].unique()]),
+    }
     shifts, across = breaks.judge(profiles, starts, known)
     return _Found(shifts, aspects, across, rows, _frames(drawn, said))
 
