@@ -17,7 +17,9 @@ from ml.monitoring.windows import title_axes
 from ml.registry import promotion
 from ml.registry.audit import Cause
 from ml.registry.tracking import client
+from ml.retention import forget_old_reports
 from ml.settings import Settings
+from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect, copy_rows
 from ml.topics.embeddings import MODEL_VERSION, WIDTH, as_text
 
@@ -221,3 +223,57 @@ def test_a_frozen_champion_and_a_break_of_definitions_do_not_retrain(database):
         performance={"accuracy": 0.6},
     )  # fmt: skip
     assert ask_retraining(decayed, "run", database).cause == "decay"
+
+
+def gate_run(
+    conn, store: ObjectStore, bucket: str, gate: str, run: str, days: int, *, success=True
+):
+    """A run of a gate so many days ago, with its report."""
+    key = f"gates/{gate}/{run.replace('/', '_')}/report.json"
+    store.put_bytes(bucket, key, b"{}")
+    store.put_bytes(bucket, key.replace(".json", ".html"), b"<html>")
+    conn.execute(
+        "insert into ops.gate_results (gate, run_id, expectation, severity, success, report_key,"
+        " checked_at) values (%s, %s, 'e', 'block', %s, %s, now() - make_interval(days => %s))",
+        (gate, run, success, key, days),
+    )
+
+
+def test_old_reports_go_and_what_still_holds_stays(database):
+    store, bucket = ObjectStore(database), database.bucket("reports")
+    with connect(database.database_url) as conn:
+        conn.execute("truncate ops.gate_results")
+        for run, days in (("ingest_a/1", 400), ("ingest_a/2", 390), ("ingest_a/3", 10),
+                          ("build1", 380), ("build2", 370)):  # fmt: skip
+            gate_run(conn, store, bucket, "sound", run, days)
+        # Blocked and mended, long ago; blocked to this day.
+        gate_run(conn, store, bucket, "mended", "ingest_a/1", 400, success=False)
+        gate_run(conn, store, bucket, "mended", "ingest_a/2", 390)
+        gate_run(conn, store, bucket, "blocking", "ingest_a/1", 400, success=False)
+        gate_run(conn, store, bucket, "blocking", "ingest_a/2", 390, success=False)
+    for number, age in enumerate((400, 390, 10)):
+        report = reported(
+            database, number, after=number * DAY, report_key=f"drift/watched/{number}.html"
+        )
+        store.put_bytes(bucket, report.report_key, b"<html>")
+        with connect(database.database_url) as conn:
+            conn.execute(
+                "update ml.drift_reports set created_at = now() - make_interval(days => %s)"
+                " where drift_report_id = %s",
+                (age, report.drift_report_id),
+            )
+    assert forget_old_reports(database) == {"gate_runs": 4, "drift_pages": 2}
+    with connect(database.database_url) as conn:
+        kept = conn.execute("select gate, run_id, report_key from ops.gate_results").fetchall()
+        [[reports]] = conn.execute("select count(*) from ml.drift_reports").fetchall()
+    assert {(gate, run) for gate, run, _ in kept} == {
+        ("sound", "ingest_a/3"), ("sound", "build2"), ("mended", "ingest_a/2"),
+        ("blocking", "ingest_a/1"), ("blocking", "ingest_a/2"),
+    }  # fmt: skip
+    assert reports == 3
+    keys = [key for _, _, key in kept] + [key.replace(".json", ".html") for *_, key in kept]
+    for gate in ("sound", "mended", "blocking"):
+        found = set(store.list_keys(bucket, f"gates/{gate}/"))
+        assert found == {key for key in keys if key.startswith(f"gates/{gate}/")}
+    assert list(store.list_keys(bucket, "drift/watched/")) == ["drift/watched/2.html"]
+    assert forget_old_reports(database) == {"gate_runs": 0, "drift_pages": 0}
