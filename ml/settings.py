@@ -356,6 +356,12 @@ class Settings(BaseSettings):
     retrains_per_week: int = Field(
         3, ge=0, validation_alias="YTEMPIRE_RETRAINS_PER_WEEK", description="by drift, of a model"
     )
+    keep_reports_days: int = Field(
+        365,
+        ge=1,
+        validation_alias="YTEMPIRE_KEEP_REPORTS_DAYS",
+        description="results and reports of gates, and pages of drift reports, are kept that long",
+    )
 
     # Releases of models: gates and rollouts
     settle_after_training: bool = Field(

@@ -34,7 +34,7 @@ def watch_drift():
         from ml.monitoring.retraining import ask_retraining
 
         report = run_drift_report(datetime.fromisoformat(now))
-        request = ask_retraining(report)
+        request = ask_retraining(report, context["run_id"])
         covered = {
             "as_of": now,
             "model_version": report.model_version,

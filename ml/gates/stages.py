@@ -19,7 +19,7 @@ from ml.storage.postgres import connect
 _BUILD_SCHEMA = "marts_build."
 _RAW_GATES = ("raw_youtube_videos", "raw_records")
 # Ids of runs that ask for rows, not for a build, begin with their DAG's.
-_BLOCKED = """
+BLOCKED_RUNS = """
 with failed as (
     select gate, run_id, split_part(run_id, '/', 1) || '/' as dag, max(checked_at) as checked_at
     from ops.gate_results
@@ -150,7 +150,7 @@ def _landed(
 def _blocked(settings: Settings) -> list[tuple[str, str]]:
     """Gates and the ingest runs whose rows they still block."""
     with connect(settings.require("database_url")) as conn:
-        return [(gate, run) for gate, run in conn.execute(_BLOCKED)]
+        return [(gate, run) for gate, run in conn.execute(BLOCKED_RUNS)]
 
 
 def _refuse_blocked_rows(settings: Settings) -> None:

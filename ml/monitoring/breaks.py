@@ -77,7 +77,7 @@ def judge(
     """
     shifts, across = [], {}
     for profile in profiles:
-        reached = [each for each in breaks if each.reaches(profile.name)]
+        reached = _reaching(profile, block_starts, breaks)
         judged = profile
         if reached:
             after = _after(profile, block_starts, reached[-1].at)
@@ -91,6 +91,16 @@ def judge(
     called = call(shifts)
     shifted = {shift.name for shift in called if shift.is_shifted}
     return called, {name: each for name, each in across.items() if name in shifted}
+
+
+def _reaching(
+    profile: ColumnProfile, block_starts: Mapping[int, datetime], breaks: Sequence[DefinitionBreak]
+) -> list[DefinitionBreak]:
+    """Breaks of the column that its own reference begins before."""
+    starts = [block_starts[int(number)] for number in profile.blocks if number != CURRENT]
+    return [
+        each for each in breaks if each.reaches(profile.name) and starts and each.at > min(starts)
+    ]
 
 
 def _after(

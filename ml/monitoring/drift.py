@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,6 +42,8 @@ _SAMPLE_ROWS = 2000
 _TITLES = 4000
 _AXES = 8
 _MIN_ROWS = 30
+# Beyond the number of any block of a training window.
+_FIRST_UNSEEN = 1_000_000
 _SOURCE = "youtube"
 Verdict = Literal["stable", "drift", "definition_break"]
 
@@ -102,6 +104,8 @@ def run_drift_report(as_of: datetime, settings: Settings | None = None) -> Drift
 
     The reference is the champion's training window, the current window the seven days before
     `as_of`; of both the first prediction of each video, at most 20,000 chosen by a hash of the id.
+    What it says is compared with what it said of its test slice: of rows that it has learnt it says
+    other things. Where the window leaves too little of that slice, predictions are not compared.
     The report of one champion and moment is always the same row and object.
 
     Raises:
@@ -145,20 +149,37 @@ def _watch(conn: psycopg.Connection, model: Any, release: Release, windows: Wind
     rows = _rows(profiles[0])
     aspects = {profile.name: "feature" for profile in profiles}
     drawn = sample(conn, _SAMPLE_ROWS)
-    forecast = model.predict(model_input(drawn, columns))
-    drawn = drawn.assign(prediction=forecast["probability"].to_numpy())
-    further = [("prediction", drawn, ["prediction"])]
     titles = title_axes(conn, _AXES, _TITLES)
-    further.append(("embedding", titles, [name for name in titles if name != "block"]))
-    for aspect, frame, names in further:
+    unseen = replace(
+        windows,
+        start=_time(release, "test_start"),
+        end=_time(release, "test_end"),
+        first_block=_FIRST_UNSEEN,
+    )
+    create_watched(conn, unseen, columns, synthetic=synthetic)
+    said = sample(conn, _SAMPLE_ROWS)
+    said = said.assign(
+        prediction=model.predict(model_input(said, columns))["probability"].to_numpy()
+    )
+    axes = [name for name in titles if name != "block"]
+    for aspect, frame, names in (("prediction", said, ["prediction"]), ("embedding", titles, axes)):
         if names:
             profiles += profile_frame(frame, frame["block"].to_numpy(), names)
         aspects |= dict.fromkeys(names, aspect)
     known = breaks.read_breaks(conn, _SOURCE, windows.start, windows.as_of)
-    starts = windows.block_starts([int(block) for block in profiles[0].blocks])
+    starts = {
+        **windows.block_starts([int(block) for block in profiles[0].blocks]),
+        **unseen.block_starts([int(block) for block in said["block"].unique()]),
+    }
     shifts, across = breaks.judge(profiles, starts, known)
-    is_current = drawn["block"] == CURRENT
-    return _Found(shifts, aspects, across, rows, (drawn[~is_current], drawn[is_current]))
+    return _Found(shifts, aspects, across, rows, _frames(drawn, said))
+
+
+def _frames(drawn: pd.DataFrame, said: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A sample of the reference and one of the window, as they are drawn: column by column."""
+    before = drawn[drawn["block"] != CURRENT].reset_index(drop=True)
+    unseen = said.loc[said["block"] != CURRENT, "prediction"].reset_index(drop=True)
+    return before.assign(prediction=unseen), said[said["block"] == CURRENT]
 
 
 def _rows(profile: ColumnProfile) -> tuple[int, int]:

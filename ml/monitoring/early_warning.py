@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,9 +18,9 @@ from ml.monitoring.alerts import Alert, Severity, send_alert
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import transaction
 
-log = logging.getLogger(__name__)
-
 DAG_ID = "watch_warnings"
+# Of a rule that is gone nobody knows its routes any more.
+_EVERY_ROUTE = ("email", "slack", "pagerduty")
 _RULES = Path(__file__).parent / "warning_rules.yaml"
 
 _FIRE = """
@@ -73,23 +72,22 @@ class Rule(BaseModel):
 class Notice:
     """What has changed: a rule began to fire for a subject, or ceased to."""
 
-    rule: Rule
+    rule: str
     subject: str
     kind: Literal["warning", "recovery"]
-    value: float | None
+    message: str
+    severity: Severity
+    routes: tuple[str, ...]
 
     def alert(self, run_id: str) -> Alert:
         """The same as an alert."""
-        value = "no longer measured" if self.value is None else f"{self.value:.4g}"
-        verb = "is above" if self.kind == "warning" else "is back under"
-        message = f"{self.rule.metric} of {self.subject} {verb} {self.rule.above:g}: {value}"
         return Alert(
             kind=self.kind,
             dag_id=DAG_ID,
             run_id=run_id,
-            message=f"{message}; {self.rule.say}" if self.kind == "warning" else message,
-            severity=self.rule.severity,
-            key=f"{self.rule.name}/{self.subject}",
+            message=self.message,
+            severity=self.severity,
+            key=f"{self.rule}/{self.subject}",
         )
 
 
@@ -121,8 +119,10 @@ def check_warnings(
 ) -> dict[str, list[str]]:
     """Evaluate every rule; tell owners of what began to fire and of what recovered.
 
-    A warning that still fires is not told again. Notices go out before the state is kept, so a
-    kill in between tells twice rather than never; PagerDuty takes the two for one by their key.
+    A warning that still fires is not told again, nor one whose subject cannot be measured now: it
+    fires until a value is back under the bound, or its rule has left the file. Notices go out
+    before the state is kept, so a kill in between tells twice rather than never; PagerDuty takes
+    the two for one by their key.
 
     Returns:
         Keys of rule and subject: `fired`, `recovered`, and all that are `firing` now.
@@ -132,16 +132,16 @@ def check_warnings(
     with transaction(settings.require("database_url")) as conn:
         # Two checks at once would tell everything twice.
         conn.execute("select pg_advisory_xact_lock(hashtextextended('early_warning', 0))")
-        values = {rule.name: _values(rule, as_of, conn, settings) for rule in rules}
+        values = _values(rules, as_of, conn, settings)
         firing = _firing(conn)
         notices = changes(rules, values, firing)
         for notice in notices:
-            send_alert(notice.alert(run_id), settings, _routes(notice.rule))
+            send_alert(notice.alert(run_id), settings, notice.routes)
         _keep(conn, rules, values, notices, as_of)
         now = _firing(conn)
     keys: dict[str, list[str]] = {"warning": [], "recovery": []}
     for notice in notices:
-        keys[notice.kind].append(f"{notice.rule.name}/{notice.subject}")
+        keys[notice.kind].append(f"{notice.rule}/{notice.subject}")
     return {
         "fired": keys["warning"],
         "recovered": keys["recovery"],
@@ -158,27 +158,42 @@ def changes(
     before = set(firing)
     notices: list[Notice] = []
     for rule in rules:
-        measured = values[rule.name]
-        above = {subject for subject, value in measured.items() if value > rule.above}
         fired = {subject for name, subject in before if name == rule.name}
-        notices += [
-            Notice(rule, subject, "warning", measured[subject]) for subject in sorted(above - fired)
-        ]
-        notices += [
-            Notice(rule, subject, "recovery", measured.get(subject))
-            for subject in sorted(fired - above)
-        ]
-    return notices
+        for subject, value in sorted(values[rule.name].items()):
+            if (value > rule.above) != (subject in fired):
+                notices.append(_change(rule, subject, value))
+    known = {rule.name for rule in rules}
+    return notices + [
+        Notice(name, subject, "recovery", f"the rule {name} is gone", "info", _EVERY_ROUTE)
+        for name, subject in sorted(before)
+        if name not in known
+    ]
+
+
+def _change(rule: Rule, subject: str, value: float) -> Notice:
+    fires = value > rule.above
+    verb, then = ("is above", f"; {rule.say}") if fires else ("is back under", "")
+    return Notice(
+        rule=rule.name,
+        subject=subject,
+        kind="warning" if fires else "recovery",
+        message=f"{rule.metric} of {subject} {verb} {rule.above:g}: {value:.4g}{then}",
+        severity=rule.severity,
+        routes=rule.routes,
+    )
 
 
 def _values(
-    rule: Rule, as_of: datetime, conn: psycopg.Connection, settings: Settings
-) -> dict[str, float]:
-    return indicators.read(rule.metric, as_of, timedelta(hours=rule.hours), conn, settings)
-
-
-def _routes(rule: Rule) -> list[str]:
-    return [route for route in rule.routes if route != "log"]
+    rules: Sequence[Rule], as_of: datetime, conn: psycopg.Connection, settings: Settings
+) -> dict[str, dict[str, float]]:
+    """Values by rule and subject; what two rules look at is read once."""
+    read: dict[tuple[str, float], dict[str, float]] = {}
+    for rule in rules:
+        asked = (rule.metric, rule.hours)
+        if asked not in read:
+            window = timedelta(hours=rule.hours)
+            read[asked] = indicators.read(rule.metric, as_of, window, conn, settings)
+    return {rule.name: read[rule.metric, rule.hours] for rule in rules}
 
 
 def _firing(conn: psycopg.Connection) -> list[tuple[str, str]]:
@@ -208,5 +223,5 @@ def _keep(
             conn.execute(
                 "update ops.warnings set recovered_at = %s, last_seen_at = %s"
                 " where rule = %s and subject = %s",
-                (as_of, as_of, notice.rule.name, notice.subject),
+                (as_of, as_of, notice.rule, notice.subject),
             )

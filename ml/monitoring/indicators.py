@@ -22,7 +22,7 @@ _QUERIES: Mapping[str, str] = {
     # Of the live champions: a former one may drift as it likes.
     "drift_share": """
         select distinct on (report.model_name)
-            report.model_name, report.columns_drifted::float8 / report.columns_checked
+            report.model_name, report.drift_share
         from ml.drift_reports as report
         inner join ml.ml_models as model
             on model.model_name = report.model_name and model.version = report.model_version
@@ -30,12 +30,20 @@ _QUERIES: Mapping[str, str] = {
             and report.current_end <= %(as_of)s and report.current_end > %(as_of)s - %(window)s
         order by report.model_name, report.current_end desc
     """,
+    # None where chance alone may explain it (one-sided at 5 %, the weeks before taken as known).
     "accuracy_drop": """
-        select model.model_name, 1 - now.accuracy / avg(before.accuracy)
+        select
+            model.model_name,
+            case
+                when avg(before.accuracy) - now.accuracy > 1.645 * sqrt(
+                    avg(before.accuracy) * (1 - avg(before.accuracy)) / now.predictions_count
+                ) then 1 - now.accuracy / avg(before.accuracy)
+                else 0
+            end
         from ml.ml_models as model
         cross join lateral (
-            select metric_date, accuracy from ml.model_performance_metrics
-            where model_id = model.id and accuracy is not null
+            select metric_date, accuracy, predictions_count from ml.model_performance_metrics
+            where model_id = model.id and accuracy is not null and predictions_count > 0
                 and metric_date <= (%(as_of)s)::date
                 and metric_date >= (%(as_of)s - %(window)s)::date
             order by metric_date desc limit 1
@@ -44,7 +52,7 @@ _QUERIES: Mapping[str, str] = {
             on before.model_id = model.id and before.accuracy > 0
             and before.metric_date < now.metric_date and before.metric_date >= now.metric_date - 14
         where model.status = 'champion'
-        group by model.model_name, now.accuracy
+        group by model.model_name, now.accuracy, now.predictions_count
     """,
     # Sustained: the best quarter of the hour is still that much slower.
     "latency_increase": """
@@ -76,11 +84,19 @@ _QUERIES: Mapping[str, str] = {
         where ended_at > now() - %(window)s and dag_id ~ '^(train|score)_'
         group by dag_id
     """,
+    # A provider's day begins where the provider says: a row counts while its day is today somewhere
+    # on Earth, from UTC-12 to UTC+14. A pool without such a row has spent nothing today.
     "quota_share": """
-        select provider || '/' || pool, max(used::float8 / nullif(quota, 0))
+        select
+            provider || '/' || pool,
+            coalesce((array_agg(used::float8 / nullif(quota, 0) order by day desc) filter (
+                where day between ((%(as_of)s - interval '12 hours') at time zone 'UTC')::date
+                        and ((%(as_of)s + interval '14 hours') at time zone 'UTC')::date
+                    or day between ((now() - interval '12 hours') at time zone 'UTC')::date
+                        and ((now() + interval '14 hours') at time zone 'UTC')::date
+            ))[1], 0)
         from ops.quota_ledger
-        where day = (%(as_of)s at time zone 'UTC')::date or day = (now() at time zone 'UTC')::date
-        group by 1
+        group by provider, pool
     """,
     "least_cost_of_ten": """
         select 'videos', min(cost_usd)
@@ -98,9 +114,10 @@ _QUERIES: Mapping[str, str] = {
         having count(*) >= 10
     """,
     "rejected_videos": """
-        select channel_id, count(*) filter (where verdict = 'rejected')
+        select
+            channel_id,
+            count(*) filter (where verdict = 'rejected' and finished_at > now() - %(window)s)
         from content.videos
-        where finished_at > now() - %(window)s
         group by channel_id
     """,
 }
@@ -125,7 +142,7 @@ def read(
 
 
 def _api_error_share(conn: psycopg.Connection, settings: Settings) -> dict[str, float]:
-    """Share of 5xx by route since the counters were last read; they only grow until a restart."""
+    """Share of 5xx by route since it was last measured; counters only grow until a restart."""
     if settings.api_metrics_url is None:
         return {}
     key = settings.api_key.get_secret_value() if settings.api_key else ""
@@ -135,14 +152,13 @@ def _api_error_share(conn: psycopg.Connection, settings: Settings) -> dict[str, 
     except httpx.HTTPError:
         # No answer is the health check's business, and nothing is known about answers.
         return {}
-    counted = _requests(page.text)
-    before = _last_counts(conn)
+    shares, base = _shares(_last_counts(conn), _requests(page.text))
     conn.execute(
         "insert into ops.cursors (source, stream, cursor) values ('early_warning', 'api', %s)"
         " on conflict (source, stream) do update set cursor = excluded.cursor, updated_at = now()",
-        (json.dumps(counted),),
+        (json.dumps(base),),
     )
-    return _shares(before, counted)
+    return shares
 
 
 def _requests(page: str) -> dict[str, tuple[float, float]]:
@@ -175,15 +191,18 @@ def _last_counts(conn: psycopg.Connection) -> dict[str, tuple[float, float]]:
 
 def _shares(
     before: Mapping[str, tuple[float, float]], now: Mapping[str, tuple[float, float]]
-) -> dict[str, float]:
-    shares = {}
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Shares of the routes with enough answers, and the counts to measure from next time."""
+    shares, base = {}, {}
     for route, (answers, errors) in now.items():
         answers_then, errors_then = before.get(route, (0.0, 0.0))
         if answers < answers_then:  # the API has started anew
             answers_then = errors_then = 0.0
+        base[route] = (answers_then, errors_then)
         if answers - answers_then >= _LEAST_REQUESTS:
             shares[route] = (errors - errors_then) / (answers - answers_then)
-    return shares
+            base[route] = (answers, errors)
+    return shares, base
 
 
 _OTHERS: Mapping[str, Callable[[psycopg.Connection, Settings], dict[str, float]]] = {

@@ -36,13 +36,11 @@ class Performance:
     Attributes:
         overall: empty where there are too few outcomes.
         slices: by name and value of the slice; small ones are left out.
-        expected: accuracy on the test slice of the training, None if it was not kept.
         has_decayed: whether accuracy has fallen significantly, and by more than `DECAY`.
     """
 
     overall: Mapping[str, float]
     slices: Mapping[tuple[str, str], Mapping[str, float]]
-    expected: float | None
     has_decayed: bool
 
 
@@ -56,7 +54,7 @@ def measure(
     """Measure the champion on videos it was not trained on whose outcome arrived in the window.
 
     Args:
-        conn: in a transaction that has no table of windows yet.
+        conn: in a transaction.
         model: the loaded champion.
         release: its release.
         window: after its start, until its end.
@@ -69,7 +67,7 @@ def measure(
     expected = json.loads(release.tags.get("metrics", "{}")).get("model", {}).get("accuracy")
     outcome = (fresh["growth_48h"] > float(release.tags["growth_threshold"])).to_numpy().astype(int)
     if len(fresh) < _MIN_ROWS or not 0 < outcome.sum() < len(fresh):
-        return Performance({}, {}, expected, False)
+        return Performance({}, {}, has_decayed=False)
     forecast = model.predict(model_input(fresh, columns))
     probability = forecast["probability"].to_numpy()
     rising = forecast["rising"].to_numpy().astype(bool)
@@ -79,7 +77,7 @@ def measure(
         for key, rows in _slices(fresh).items()
         if len(rows) >= _MIN_ROWS and 0 < outcome[rows].sum() < len(rows)
     }
-    return Performance(overall, slices, expected, has_decayed(overall, expected))
+    return Performance(overall, slices, has_decayed(overall, expected))
 
 
 def has_decayed(overall: Mapping[str, float], expected: float | None) -> bool:
@@ -104,7 +102,6 @@ def _fresh(
     synthetic = release.tags["is_synthetic"] == "true"
     create_watched(conn, Windows(since, since, since, until), columns, synthetic=synthetic)
     frame = sample(conn, _MOST_ROWS)
-    conn.execute("drop table watched")
     limits = bounds(until, {**load_params(), "max_day_number": 1}, settings, since=since)
     known = labels({**limits, "synthetic": synthetic}, settings)
     joined = frame.merge(known[known["entity_day"] == 1], on="video_id")

@@ -1,4 +1,4 @@
-"""What tests of drift need of a table: counts, moments, histograms by column and block.
+"""What tests of drift need of a table: counts, means, histograms by column and block.
 
 One row of `block` numbers says which part of time a row belongs to: `CURRENT` for the window that
 is watched, numbers from 0 on for equal parts of the reference. Postgres counts in one scan for a
@@ -27,7 +27,7 @@ MOST_CATEGORIES = 15
 # Edges of bins are a choice, not an estimate: counts are taken of all rows.
 _SAMPLE_ROWS = 20_000
 _SMALL_TABLE = 50_000
-# Postgres takes 1,664 columns of a result; a numeric column needs 12.
+# Postgres takes 1,664 columns of a result; a numeric column needs 11.
 _CHUNK = 100
 _SEED = 42
 
@@ -58,7 +58,6 @@ class ColumnProfile:
         rows: how many each has.
         counts: blocks x bins, missing values left out; of categories the last bin holds all others.
         mean: of each block; not a number for categories, and where all is missing.
-        variance: likewise, of a sample.
     """
 
     name: str
@@ -68,7 +67,6 @@ class ColumnProfile:
     rows: Array
     counts: Array
     mean: Array
-    variance: Array
 
     @property
     def missing(self) -> Array:
@@ -86,7 +84,6 @@ class ColumnProfile:
             self.rows[kept],
             self.counts[kept],
             self.mean[kept],
-            self.variance[kept],
         )
 
 
@@ -112,7 +109,6 @@ def profile_frame(
     blocks: npt.NDArray[np.int64],
     numeric: Sequence[str],
     categorical: Sequence[str] = (),
-    levels: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> list[ColumnProfile]:
     """Profile the columns of a frame as `profile_relation` does those of a table.
 
@@ -121,32 +117,29 @@ def profile_frame(
         blocks: the block of each.
         numeric: columns with an order.
         categorical: columns without.
-        levels: bins by column; those of the reference rows by default.
     """
-    known, order = levels or {}, np.unique(blocks)
+    order = np.unique(blocks)
     at = np.searchsorted(order, blocks)
     rows = np.bincount(at, minlength=len(order)).astype(float)
     reference = frame[blocks != CURRENT]
     profiles = []
     for name in numeric:
         values = frame[name].to_numpy(dtype=float)
-        edges = known.get(name) or _frame_edges(reference[name].to_numpy(dtype=float))
+        edges = _frame_edges(reference[name].to_numpy(dtype=float))
         there = ~np.isnan(values)
         bins = np.searchsorted(np.array(edges), values[there], side="right")
         counts = _count(at[there], bins, len(order), len(edges) + 1)
-        moments = _frame_moments(values[there], at[there], len(order))
-        profiles.append(ColumnProfile(name, True, edges, order, rows, counts, *moments))
+        mean = _frame_means(values[there], at[there], len(order))
+        profiles.append(ColumnProfile(name, True, edges, order, rows, counts, mean))
     nothing = np.full(len(order), np.nan)
     for name in categorical:
         values = frame[name].astype("string")
-        kinds = known.get(name) or tuple(
-            reference[name].astype("string").value_counts().head(MOST_CATEGORIES).index
-        )
+        kinds = tuple(reference[name].astype("string").value_counts().head(MOST_CATEGORIES).index)
         there = values.notna().to_numpy()
         number = {kind: index for index, kind in enumerate(kinds)}
         bins = values[there].map(number).fillna(len(kinds)).to_numpy(dtype=np.int64)
         counts = _count(at[there], bins, len(order), len(kinds) + 1)
-        profiles.append(ColumnProfile(name, False, kinds, order, rows, counts, nothing, nothing))
+        profiles.append(ColumnProfile(name, False, kinds, order, rows, counts, nothing))
     return profiles
 
 
@@ -168,12 +161,10 @@ def _distinct(edges: Any, least: float) -> tuple[float, ...]:
     return tuple(float(edge) for edge in np.unique(edges) if edge > least)
 
 
-def _frame_moments(values: Array, at: Any, blocks: int) -> tuple[Array, Array]:
+def _frame_means(values: Array, at: Any, blocks: int) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
-        rows = np.bincount(at, minlength=blocks)
-        mean = np.bincount(at, values, blocks) / rows
-        variance = np.bincount(at, (values - mean[at]) ** 2, blocks) / (rows - 1)
-    return mean, variance
+        means: Array = np.bincount(at, values, blocks) / np.bincount(at, minlength=blocks)
+    return means
 
 
 def _edges(
@@ -222,7 +213,7 @@ def _numeric_profiles(
     asked: list[sql.Composable] = []
     for name, edges in levels.items():
         column = sql.Identifier(name)
-        asked.append(sql.SQL("count({0}), avg({0}::float8), var_samp({0}::float8)").format(column))
+        asked.append(sql.SQL("count({0}), avg({0}::float8)").format(column))
         asked += [
             sql.SQL("count(*) filter (where {} >= {}::float8)").format(column, sql.Literal(edge))
             for edge in edges
@@ -230,12 +221,12 @@ def _numeric_profiles(
     blocks, rows, values = _by_block(conn, table, asked)
     at = 0
     for name, edges in levels.items():
-        part = values[:, at : at + 3 + len(edges)]
-        at += 3 + len(edges)
+        part = values[:, at : at + 2 + len(edges)]
+        at += 2 + len(edges)
         # Cumulated from above: what is in a bin is what is above its lower edge, not its upper one.
-        above = np.column_stack([part[:, 0], part[:, 3:], np.zeros(len(blocks))])
+        above = np.column_stack([part[:, 0], part[:, 2:], np.zeros(len(blocks))])
         counts = above[:, :-1] - above[:, 1:]
-        yield ColumnProfile(name, True, edges, blocks, rows, counts, part[:, 1], part[:, 2])
+        yield ColumnProfile(name, True, edges, blocks, rows, counts, part[:, 1])
 
 
 def _categories(
@@ -280,7 +271,7 @@ def _categorical_profiles(
         at += 1 + len(kinds)
         others = part[:, 0] - part[:, 1:].sum(axis=1)
         counts = np.column_stack([part[:, 1:], others])
-        yield ColumnProfile(name, False, kinds, blocks, rows, counts, nothing, nothing)
+        yield ColumnProfile(name, False, kinds, blocks, rows, counts, nothing)
 
 
 def _by_block(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,6 @@ from ml.storage.postgres import copy_rows, transaction
 
 if TYPE_CHECKING:
     from ml.monitoring.drift import DriftReport
-
-log = logging.getLogger(__name__)
 
 _UPSERT_REPORT = """
     insert into ml.drift_reports (

@@ -17,9 +17,9 @@ from ml.trend.video.train import NAME
 _WEEK = timedelta(days=7)
 _KEEP = """
     insert into ml.retrain_requests (
-        drift_report_id, model_name, cause, as_of, is_granted, reason
+        drift_report_id, run_id, model_name, cause, as_of, is_granted, reason
     )
-    values (%s, %s, %s, %s, %s, %s)
+    values (%s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -36,11 +36,19 @@ class Request:
     reason: str
 
 
-def ask_retraining(report: DriftReport, settings: Settings | None = None) -> Request | None:
+def ask_retraining(
+    report: DriftReport, run_id: str, settings: Settings | None = None
+) -> Request | None:
     """Decide on a retraining of the champion that was watched, and keep the decision.
 
-    Asking again about one report gives the same answer, so a repeated task starts no second
-    training.
+    A report is granted to one run only: its repeated task gets the same answer, while a later run
+    is refused. Where "now" follows the data, a retraining that brings no new champion ends in a run
+    with the same report, which would start the next one without end.
+
+    Args:
+        report: just made.
+        run_id: of the run that asks.
+        settings: those of the process by default.
 
     Returns:
         None where nothing speaks for it: a stable window, or a break of definitions.
@@ -53,16 +61,22 @@ def ask_retraining(report: DriftReport, settings: Settings | None = None) -> Req
         # Two reports at once must not both take the last of the budget.
         conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"retrain:{NAME}",))
         known = conn.execute(
-            "select cause, is_granted, reason from ml.retrain_requests where drift_report_id = %s",
+            "select cause, is_granted, reason, run_id from ml.retrain_requests"
+            " where drift_report_id = %s",
             (report.drift_report_id,),
         ).fetchone()
         if known is not None:
-            return Request(*known)
+            *decided, granted_to = known
+            if decided[1] and granted_to != run_id:
+                return Request(decided[0], False, f"granted before, to {granted_to}")
+            return Request(*decided)
         refused = _guard(conn, report, settings)
         request = Request(cause, refused is None, refused or _what(report, cause))
-        as_of = report.current[1]
-        values = (report.drift_report_id, NAME, cause, as_of, request.is_granted, request.reason)
-        conn.execute(_KEEP, values)
+        conn.execute(
+            _KEEP,
+            (report.drift_report_id, run_id, NAME, cause, report.current[1], request.is_granted,
+             request.reason),
+        )  # fmt: skip
     return request
 
 

@@ -4,10 +4,11 @@ Per column: its location and spread on the scale of the reference's ranks (the f
 of a smooth test, Neyman 1937), the whole histogram (Pearson's X2 with the correction of Rao and
 Scott 1984), and the share of missing values. Each allows for how much the blocks of the reference
 differ among themselves: rows of one video, channel or week are no independent draws, and a week
-that differs no more than weeks do is quiet. The four are combined (Liu and Xie 2020), the columns
-held at one false discovery rate (Benjamini and Hochberg 1995), which for a quiet window is the
-probability of any alarm. What is significant and tiny is no drift: effects count from half of what
-Cohen (1988) calls small.
+that differs no more than weeks do is quiet. The four are combined (Liu and Xie 2020; approximate,
+better the smaller p is), the columns held at one false discovery rate (Benjamini and Hochberg 1995;
+of columns that are independent or positively dependent), which for a quiet window is the
+probability of any alarm. What is significant and tiny is no drift: effects count from 0.1, which
+Cohen (1988) calls small for w (`shape`) and which is half of small for d and h (the others).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ MIN_ROWS = 10
 # A bin of fewer expected rows says more of chance than of a shift.
 _LEAST_EXPECTED = 5.0
 _LEAST_P = 1e-300
+# A test of counts may say exactly 1, whose height in the combination would drown all others.
+_MOST_P = 0.99
 # The variance between a dozen blocks is itself known badly, and may be of heavy tails: it is taken
 # from the upper end of the middle half of what it may be.
 _CAUTION = 0.25
@@ -149,8 +152,8 @@ def _mean(means: Array | None, counts: Array, chosen: npt.NDArray[np.bool_]) -> 
 
 
 def _combined(p_values: Sequence[float]) -> float:
-    """Cauchy combination: valid however the tests depend on each other."""
-    p = np.clip(np.asarray(p_values), _LEAST_P, 1 - 1e-12)
+    """Cauchy combination: for small p values about right, however the tests depend."""
+    p = np.clip(np.asarray(p_values), _LEAST_P, _MOST_P)
     # 1 / (pi p) is the tangent to double precision, and does not round to infinity.
     heights = np.where(p < 1e-10, 1 / (np.pi * p), np.tan((0.5 - p) * np.pi))
     height = float(np.mean(heights))
@@ -171,7 +174,7 @@ def _smooth(current: Array, reference: Array) -> dict[str, tuple[float, float] |
     outward = outward - np.sum(share * outward * location) * location
     spread = _standardised(outward, share)
     if spread is not None:
-        found["spread"] = _score_test(spread, current, reference)
+        found["spread"] = _score_test(spread, current, reference, moved=location)
     return found
 
 
@@ -182,16 +185,32 @@ def _standardised(score: Array, share: Array) -> Array | None:
     return centred / np.sqrt(variance) if variance > 1e-9 else None
 
 
-def _score_test(score: Array, current: Array, reference: Array) -> tuple[float, float]:
-    """P value and size of the mean score of the current rows; the score's variance is 1."""
+def _score_test(
+    score: Array, current: Array, reference: Array, moved: Array | None = None
+) -> tuple[float, float]:
+    """P value and size of the mean score of the current rows; the score's variance is 1.
+
+    Args:
+        score: of each bin.
+        current: rows by bin.
+        reference: blocks x bins.
+        moved: a score whose own moves are no news: what they do to `score`, to the second order of
+            an exponential tilt, is taken off window and blocks.
+    """
     sizes = reference.sum(axis=1)
     there = sizes > 0
-    means = reference[there] @ score / sizes[there]
+    sizes, kept = sizes[there], reference[there]
+    means = kept @ score / sizes
     rows = current.sum()
     difference = float(current @ score / rows)
     share = reference.sum(axis=0) / reference.sum()
+    if moved is not None:
+        bend = float(np.sum(share * moved**2 * score)) / 2
+        # A mean of n rows has a square of 1/n by chance.
+        means = means - bend * ((kept @ moved / sizes) ** 2 - 1 / sizes)
+        difference -= bend * (float(current @ moved / rows) ** 2 - 1 / rows)
     skew = float(np.sum(share * score**3)) / np.sqrt(rows)
-    return _p_of(difference, rows, sizes[there], means, 1.0, skew), abs(difference)
+    return _p_of(difference, rows, sizes, means, 1.0, skew), abs(float(difference))
 
 
 def _p_of(
@@ -247,14 +266,15 @@ def _missing(
     there, total = missing[~is_current].sum(), rows[~is_current].sum()
     if here + there in (0, size + total):
         return None
-    exact = stats.hypergeom(int(size + total), int(here + there), int(size))
-    tail = exact.sf(here - 1) if here / size > there / total else exact.cdf(here)
     pooled = (here + there) / (size + total)
     sizes = rows[~is_current]
     shares = missing[~is_current][sizes > 0] / sizes[sizes > 0]
     variance = pooled * (1 - pooled)
     blocked = _p_of(here / size - there / total, size, sizes[sizes > 0], shares, variance, 0.0)
-    p = max(min(2 * float(tail), 1.0), blocked, _LEAST_P)
+    table = [[int(here), int(size - here)], [int(there), int(total - there)]]
+    side = "greater" if here / size > there / total else "less"
+    tail = float(stats.fisher_exact(table, alternative=side).pvalue)
+    p = max(min(2 * tail, 1.0), blocked, _LEAST_P)
     effect = 2 * abs(np.arcsin(np.sqrt(here / size)) - np.arcsin(np.sqrt(there / total)))
     return p, float(effect)
 
@@ -280,7 +300,7 @@ def _shape(current: Array, reference: Array) -> tuple[float, float] | None:
     blocks = int((reference.sum(axis=1) > 0).sum())
     scaled = statistic / mean
     if weights.max() > 1 + 1e-9:
-        p = stats.f.sf(scaled, freedom, blocks - 1)
+        p = stats.f.sf(scaled, freedom, freedom * (blocks - 1))
     else:
         p = stats.chi2.sf(scaled * freedom, freedom)
     effect = np.sqrt(np.sum((current / rows - per_bin / total) ** 2 / share))

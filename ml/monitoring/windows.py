@@ -20,7 +20,6 @@ from ml.monitoring.profile import CURRENT, Relation
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE = "watched"
 # The tables behind the feature views of the video services; a test holds them together.
 VIDEO_TABLES = (
     "video_momentum",
@@ -61,7 +60,8 @@ _ENTITIES = """
         video_id, event_at, greatest(event_at, available_at) as event_timestamp,
         case
             when event_at > {current_start} then {current}
-            else floor(extract(epoch from event_at - {start}) / {block_s})::integer
+            else {first_block}
+                + floor(extract(epoch from event_at - {start}) / {block_s})::integer
         end as block,
         row_number() over (
             partition by event_at > {current_start} order by md5(video_id)
@@ -100,6 +100,7 @@ class Windows:
         end: of the reference; what lies in the window too belongs to the window.
         current_start: of the window.
         as_of: end of the window.
+        first_block: number of the first block: those of two references are told apart by it.
         block: length of a block: that of the window, or a day where the reference is short.
     """
 
@@ -107,6 +108,7 @@ class Windows:
     end: datetime
     current_start: datetime
     as_of: datetime
+    first_block: int = 0
     block: timedelta = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,14 +120,18 @@ class Windows:
     def block_starts(self, blocks: Sequence[int]) -> Mapping[int, datetime]:
         """When each block of the reference begins."""
         return {
-            int(each): self.start + int(each) * self.block for each in blocks if each != CURRENT
+            int(each): self.start + (int(each) - self.first_block) * self.block
+            for each in blocks
+            if each != CURRENT
         }
 
 
 def create_watched(
     conn: psycopg.Connection, windows: Windows, columns: Sequence[str], *, synthetic: bool
 ) -> Relation:
-    """Make the temporary table of the features of both windows; it goes with the transaction.
+    """Make the temporary table `watched` of the features of both windows, instead of any before it.
+
+    It goes with the transaction.
 
     Args:
         conn: in a transaction.
@@ -147,12 +153,14 @@ def create_watched(
     entities = sql.SQL(_ENTITIES).format(
         current=sql.Literal(CURRENT),
         block_s=sql.Literal(windows.block.total_seconds()),
+        first_block=sql.Literal(windows.first_block),
         synthetic=sql.Literal(synthetic),
         **{
             name: sql.Literal(getattr(windows, name))
             for name in ("start", "end", "current_start", "as_of")
         },
     )
+    conn.execute("drop table if exists pg_temp.watched")
     conn.execute(
         sql.SQL(_CREATE).format(
             columns=sql.SQL(", ").join(_typed(name, *of_table[name]) for name in columns),
@@ -164,7 +172,7 @@ def create_watched(
     conn.execute("analyze watched")
     compared = [name for name in columns if name not in NOT_COMPARED]
     return Relation(
-        TABLE,
+        "watched",
         numeric=tuple(name for name in compared if name not in CATEGORICAL),
         categorical=tuple(name for name in compared if name in CATEGORICAL),
     )
@@ -196,14 +204,18 @@ def title_axes(conn: psycopg.Connection, axes: int, rows: int) -> pd.DataFrame:
     """
     import pandas as pd
 
+    from ml.topics.embeddings import MODEL_VERSION, from_bytes
+
+    # Two sources may have embedded the title of one video, and two encoders share no axes.
     found = conn.execute(
-        "select w.block, vector_send(e.embedding) from (select video_id, block, row_number() over"
+        "select distinct on (w.video_id) w.block, vector_send(e.embedding)"
+        " from (select video_id, block, row_number() over"
         " (partition by block = %s order by md5(video_id)) as place from watched) as w"
         " inner join ml.content_embeddings as e on e.content_id = w.video_id"
-        " and e.content_type like 'youtube%%title' where w.place <= %s order by w.video_id",
-        (CURRENT, rows),
+        " and e.content_type like 'youtube%%title' and e.model_version = %s"
+        " where w.place <= %s order by w.video_id, e.content_type",
+        (CURRENT, MODEL_VERSION, rows),
     ).fetchall()
-    from ml.topics.embeddings import from_bytes
 
     blocks = np.array([row[0] for row in found], dtype=np.int64)
     if (blocks != CURRENT).sum() <= 4 * axes or not (blocks == CURRENT).any():

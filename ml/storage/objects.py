@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from ml.exceptions import ServiceUnavailableError
 from ml.settings import Bucket, Settings, get_settings
 
 _PIECE = 256 * 1024
+# The limit of S3.
+_DELETED_AT_ONCE = 1000
 BUCKETS: tuple[Bucket, ...] = ("bronze", "mlflow", "content", "reports")
 
 
@@ -123,6 +125,18 @@ class ObjectStore:
                     yield item["Key"]
         except botocore.exceptions.BotoCoreError as error:
             raise ServiceUnavailableError(f"object storage: {error}") from error
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> None:
+        """Delete objects; those that are not there are passed over.
+
+        Raises:
+            ServiceUnavailableError: if one of them stays.
+        """
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            part = [{"Key": key} for key in keys[start : start + _DELETED_AT_ONCE]]
+            answer = self._call("delete_objects", Bucket=bucket, Delete={"Objects": part})
+            if errors := answer.get("Errors"):
+                raise ServiceUnavailableError(f"object storage, {bucket}: {errors[0]}")
 
     def link(self, bucket: str, key: str, seconds: int) -> str:
         """An address that opens one object for so many seconds (at most a week) without a login."""

@@ -16,6 +16,8 @@ START = datetime(2026, 3, 1, 5, tzinfo=UTC)
 DAYS, VIDEOS = 30, 8
 FIRST = START + timedelta(days=20, hours=12)
 SECOND = START + timedelta(days=DAYS)
+# Of the last days before the first build.
+SLOW_HOUR = 20 * 24
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 VIDEO_COLUMNS = (
     "source", "region", "video_id", "observed_at", "available_at", "ingested_at", "chart_rank",
@@ -77,6 +79,9 @@ def seed() -> tuple[list[tuple], list[tuple]]:
         for n in range(5)
         for hour in range(1, 9)
     ]
+    records += [
+        record_row("snapshot", 2, SLOW_HOUR + n, {"rank": 3, "upvotes": 500 + n}) for n in range(2)
+    ]
     return videos, records
 
 
@@ -101,6 +106,17 @@ def load(settings: Settings, rows: tuple[list[tuple], list[tuple]]) -> None:
             ([row[3] for row in rows[1] if row[2] == "3"],),
         )
         copy_rows(conn, "raw.records", RECORD_COLUMNS, rows[1])
+
+
+def update_slowly(settings: Settings) -> None:
+    """A transaction that began before the newest row of its story was loaded, and ended later."""
+    with connect(settings.database_url) as conn:
+        conn.execute(
+            "update raw.records set payload = payload || '{\"upvotes\": 444}',"
+            " ingested_at = ingested_at - interval '1 minute'"
+            " where record_id = '2' and kind = 'snapshot' and event_at = %s",
+            (START + timedelta(hours=SLOW_HOUR),),
+        )
 
 
 def assign(settings: Settings, topics: dict[tuple[str, str], str], as_of: datetime) -> None:
@@ -167,6 +183,7 @@ def builds(own_database: Settings) -> Builds:
     assign(own_database, TOPICS, START)
     first = build("first", FIRST)
     load(own_database, later())
+    update_slowly(own_database)
     assign(own_database, LATER_TOPICS, START)
     with connect(own_database.database_url) as conn:
         conn.execute(
@@ -213,6 +230,12 @@ def test_late_rows_of_every_kind_are_in(builds):
     }
     assert hours["3", "2026-03-01T10:00:00+00:00"] == 77
     assert hours["3", "2026-03-01T11:00:00+00:00"] == 24
+    [slow] = [
+        row["attention"]
+        for (row,) in builds.incremental["int_topic_observations"]
+        if (row["item_id"], row["observed_hour"]) == ("2", "2026-03-21T05:00:00+00:00")
+    ]
+    assert slow == 444
 
 
 def test_items_are_with_the_topic_that_they_have_now(builds):

@@ -335,6 +335,16 @@ def test_drift_report_leaves_a_row_and_a_page(platform, release):
     assert len(columns) == report.columns_checked > 30
     assert {aspect for _, aspect, _ in columns} >= {"feature", "prediction"}
     assert {name for name, _, verdict in columns if verdict == "drift"} == set(report.drifted)
+    # What the champion said of rows that it has not learnt: its test slice before the window.
+    [[compared]] = fetch(
+        platform, "select reference_rows from ml.drift_columns where aspect = 'prediction'"
+    )
+    tested = (release.tags[name] for name in ("test_start", "test_end"))
+    [[unseen]] = fetch(
+        platform, "select count(*) from features.video_standing where standing_day = 1"
+        " and event_at between %s and %s and event_at <= %s", *tested, AS_OF - timedelta(days=7),
+    )  # fmt: skip
+    assert 0 < compared == unseen < int(release.tags["train_rows"])
     slices = fetch(platform, "select slice, sum(rows)::integer from ml.slice_metrics group by 1")
     assert slices
     assert all(0 < rows <= report.performance["rows"] for _, rows in slices)

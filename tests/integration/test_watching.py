@@ -8,15 +8,20 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from ml.monitoring import indicators
 from ml.monitoring.drift import DriftReport
 from ml.monitoring.early_warning import check_warnings
 from ml.monitoring.profile import CURRENT, Relation, profile_frame, profile_relation
 from ml.monitoring.retraining import ask_retraining
+from ml.monitoring.windows import title_axes
 from ml.registry import promotion
 from ml.registry.audit import Cause
 from ml.registry.tracking import client
+from ml.retention import forget_old_reports
 from ml.settings import Settings
+from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect, copy_rows
+from ml.topics.embeddings import MODEL_VERSION, WIDTH, as_text
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -84,8 +89,34 @@ def test_postgres_counts_what_a_frame_counts(database):
     for ours, same in zip(counted, profile_frame(frame, blocks, numeric, ("kind",)), strict=True):
         assert (ours.name, ours.levels) == (same.name, same.levels)
         assert CURRENT in ours.blocks
-        for part in ("blocks", "rows", "counts", "missing", "mean", "variance"):
+        for part in ("blocks", "rows", "counts", "missing", "mean"):
             np.testing.assert_allclose(getattr(ours, part), getattr(same, part), err_msg=part)
+
+
+def test_a_title_counts_once_and_along_the_axes_of_the_encoder_in_use(database):
+    random = np.random.default_rng(3)
+    vectors = random.normal(size=(60, 2, WIDTH)).astype(np.float32)
+    with connect(database.database_url) as conn:
+        conn.execute("create temporary table watched (block int, video_id text)")
+        blocks = [CURRENT if video < 20 else video % 4 for video in range(60)]
+        rows = ((block, f"v{video}") for video, block in enumerate(blocks))
+        copy_rows(conn, "watched", ("block", "video_id"), rows)
+        copy_rows(
+            conn,
+            "ml.content_embeddings",
+            ("content_id", "content_type", "model_version", "embedding"),
+            (
+                (f"v{video}", f"youtube-{source}:title", version, as_text(vector))
+                for video, pair in enumerate(vectors)
+                for version, vector in zip((MODEL_VERSION, "another"), pair, strict=True)
+                for source in ("panel", "trending")
+            ),
+        )
+        found = title_axes(conn, 4, 1000)
+        conn.rollback()
+    # Half of the titles of the reference give the axes.
+    assert len(found) == 20 + 40 / 2
+    assert (found["block"] == CURRENT).sum() == 20
 
 
 def test_a_warning_is_told_once_and_once_more_when_it_recovers(database):
@@ -118,9 +149,10 @@ def test_slow_answers_and_a_fall_in_accuracy_fire(database):
             " values ('trend_video', 'xgboost', '1.0.0', 'champion', 'm') returning id"
         )
         conn.execute(
-            "insert into ml.model_performance_metrics (model_id, metric_date, accuracy)"
+            "insert into ml.model_performance_metrics"
+            " (model_id, metric_date, accuracy, predictions_count)"
             " select %s, (%s::timestamptz at time zone 'UTC')::date - n,"
-            " case n when 0 then 0.80 else 0.87 end from generate_series(0, 5) as n",
+            " case n when 0 then 0.80 else 0.87 end, 40 from generate_series(0, 5) as n",
             (model, AS_OF),
         )
         # An hour of 13 ms after a day of 10 ms.
@@ -131,40 +163,117 @@ def test_slow_answers_and_a_fall_in_accuracy_fire(database):
             " from generate_series(0, 4000) as n",
             (model,),
         )
-    fired = check_warnings(AS_OF, "run1", database)["fired"]
-    assert fired == ["accuracy_drop/trend_video", "latency_increase/trend"]
+    # Of 40 outcomes chance alone explains seven points.
+    assert check_warnings(AS_OF, "run1", database)["fired"] == ["latency_increase/trend"]
+    with connect(database.database_url) as conn:
+        conn.execute("update ml.model_performance_metrics set predictions_count = 400")
+    assert check_warnings(AS_OF, "run2", database)["fired"] == ["accuracy_drop/trend_video"]
+
+
+@pytest.mark.parametrize(("hour", "day", "share"), [(7, 30, 0.9), (13, 1, 0.9), (13, 30, 0.0)])
+def test_a_quota_is_that_of_the_provider_s_day(database, hour, day, share):
+    """At 07:00 UTC it is still yesterday in California, whose day the quota of YouTube keeps."""
+    day = AS_OF.date() if day == 1 else (AS_OF - DAY).date()
+    with connect(database.database_url) as conn:
+        conn.execute("truncate ops.quota_ledger")
+        conn.execute(
+            "insert into ops.quota_ledger values ('youtube', %s, 'default', 9000, 10000)", (day,)
+        )
+        moment = AS_OF + timedelta(hours=hour)
+        found = indicators.read("quota_share", moment, DAY, conn, database)
+    assert found == {"youtube/default": share}
 
 
 def test_drift_retrains_within_cool_down_and_budget(database):
     young = reported(database, 1, trained_as_of=AS_OF - timedelta(hours=3))
-    assert "trained as of" in ask_retraining(young, database).reason
-    granted = ask_retraining(reported(database, 2), database)
+    assert "trained as of" in ask_retraining(young, "run", database).reason
+    granted = ask_retraining(reported(database, 2), "run", database)
     assert granted.is_granted
-    assert ask_retraining(replace(REPORT, drift_report_id="r2"), database) == granted
-    soon = ask_retraining(reported(database, 3, after=timedelta(hours=5)), database)
+    # A repeated task gets its answer again. A run that makes the same report once more, because the
+    # retraining brought neither a new champion nor new data, must not start the next retraining.
+    same = replace(REPORT, drift_report_id="r2")
+    assert ask_retraining(same, "run", database) == granted
+    assert not ask_retraining(same, "next run", database).is_granted
+    assert ask_retraining(same, "run", database) == granted
+    soon = ask_retraining(reported(database, 3, after=timedelta(hours=5)), "run", database)
     assert not soon.is_granted
     assert "the last retraining was asked for" in soon.reason
     rest = [
-        ask_retraining(reported(database, 4 + n, after=(1 + n) * DAY), database) for n in (0, 1)
+        ask_retraining(reported(database, 4 + n, after=(1 + n) * DAY), "run", database)
+        for n in (0, 1)
     ]
     assert [each.is_granted for each in rest] == [True, True]
-    spent = ask_retraining(reported(database, 6, after=3 * DAY), database)
+    spent = ask_retraining(reported(database, 6, after=3 * DAY), "run", database)
     assert spent.reason == "budget: 3 retrainings within a week"
-    assert ask_retraining(reported(database, 7, after=8 * DAY), database).is_granted
+    assert ask_retraining(reported(database, 7, after=8 * DAY), "run", database).is_granted
 
 
 def test_a_frozen_champion_and_a_break_of_definitions_do_not_retrain(database):
     if not client(database).search_registered_models(filter_string="name = 'trend_video'"):
         client(database).create_registered_model("trend_video")
     promotion.freeze("trend_video", Cause("ana", "campaign until May"), database)
-    refused = ask_retraining(reported(database, 1), database)
+    refused = ask_retraining(reported(database, 1), "run", database)
     assert refused.reason == "the champion is frozen: campaign until May"
     promotion.unfreeze("trend_video", Cause("ana", "it is over"), database)
-    assert ask_retraining(reported(database, 2), database).is_granted
+    assert ask_retraining(reported(database, 2), "run", database).is_granted
     broken = reported(database, 3, after=9 * DAY, verdict="definition_break", has_decayed=True)
-    assert ask_retraining(broken, database) is None
+    assert ask_retraining(broken, "run", database) is None
     decayed = reported(
         database, 4, after=9 * DAY, verdict="stable", has_decayed=True,
         performance={"accuracy": 0.6},
     )  # fmt: skip
-    assert ask_retraining(decayed, database).cause == "decay"
+    assert ask_retraining(decayed, "run", database).cause == "decay"
+
+
+def gate_run(
+    conn, store: ObjectStore, bucket: str, gate: str, run: str, days: int, *, success=True
+):
+    """A run of a gate so many days ago, with its report."""
+    key = f"gates/{gate}/{run.replace('/', '_')}/report.json"
+    store.put_bytes(bucket, key, b"{}")
+    store.put_bytes(bucket, key.replace(".json", ".html"), b"<html>")
+    conn.execute(
+        "insert into ops.gate_results (gate, run_id, expectation, severity, success, report_key,"
+        " checked_at) values (%s, %s, 'e', 'block', %s, %s, now() - make_interval(days => %s))",
+        (gate, run, success, key, days),
+    )
+
+
+def test_old_reports_go_and_what_still_holds_stays(database):
+    store, bucket = ObjectStore(database), database.bucket("reports")
+    with connect(database.database_url) as conn:
+        conn.execute("truncate ops.gate_results")
+        for run, days in (("ingest_a/1", 400), ("ingest_a/2", 390), ("ingest_a/3", 10),
+                          ("build1", 380), ("build2", 370)):  # fmt: skip
+            gate_run(conn, store, bucket, "sound", run, days)
+        # Blocked and mended, long ago; blocked to this day.
+        gate_run(conn, store, bucket, "mended", "ingest_a/1", 400, success=False)
+        gate_run(conn, store, bucket, "mended", "ingest_a/2", 390)
+        gate_run(conn, store, bucket, "blocking", "ingest_a/1", 400, success=False)
+        gate_run(conn, store, bucket, "blocking", "ingest_a/2", 390, success=False)
+    for number, age in enumerate((400, 390, 10)):
+        report = reported(
+            database, number, after=number * DAY, report_key=f"drift/watched/{number}.html"
+        )
+        store.put_bytes(bucket, report.report_key, b"<html>")
+        with connect(database.database_url) as conn:
+            conn.execute(
+                "update ml.drift_reports set created_at = now() - make_interval(days => %s)"
+                " where drift_report_id = %s",
+                (age, report.drift_report_id),
+            )
+    assert forget_old_reports(database) == {"gate_runs": 4, "drift_pages": 2}
+    with connect(database.database_url) as conn:
+        kept = conn.execute("select gate, run_id, report_key from ops.gate_results").fetchall()
+        [[reports]] = conn.execute("select count(*) from ml.drift_reports").fetchall()
+    assert {(gate, run) for gate, run, _ in kept} == {
+        ("sound", "ingest_a/3"), ("sound", "build2"), ("mended", "ingest_a/2"),
+        ("blocking", "ingest_a/1"), ("blocking", "ingest_a/2"),
+    }  # fmt: skip
+    assert reports == 3
+    keys = [key for _, _, key in kept] + [key.replace(".json", ".html") for *_, key in kept]
+    for gate in ("sound", "mended", "blocking"):
+        found = set(store.list_keys(bucket, f"gates/{gate}/"))
+        assert found == {key for key in keys if key.startswith(f"gates/{gate}/")}
+    assert list(store.list_keys(bucket, "drift/watched/")) == ["drift/watched/2.html"]
+    assert forget_old_reports(database) == {"gate_runs": 0, "drift_pages": 0}

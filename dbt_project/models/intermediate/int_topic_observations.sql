@@ -21,34 +21,46 @@ with
 {% if continues() %}
     touched as (
 
-        -- What an item holds in sum tells whether it is as it was.
-        select
+        -- By hour: a slow transaction changes one hour, and leaves the sums and the newest loading
+        -- time of the item as they were.
+        select distinct
             content_type,
             item_id
         from (
             select
+                topic_items.topic_id,
                 observations.content_type,
                 observations.item_id,
-                topic_items.topic_id,
-                sum(observations.sights) as sights,
+                observations.source,
+                observations.observed_hour,
+                max(observations.measure) as measure,
+                max(observations.attention) as attention,
+                min(observations.best_place) as best_place,
+                sum(observations.sights)::integer as sights,
                 max(observations.ingested_at) as ingested_at
             from {{ ref('int_observations') }} as observations
             inner join {{ ref('int_topic_items') }} as topic_items
                 on
                     observations.content_type = topic_items.content_type
                     and observations.item_id = topic_items.content_id
-            group by observations.content_type, observations.item_id, topic_items.topic_id
+            group by
+                topic_items.topic_id, observations.content_type, observations.item_id,
+                observations.source, observations.observed_hour
 
             except
 
             select
+                topic_id,
                 content_type,
                 item_id,
-                topic_id,
-                sum(sights) as sights,
-                max(ingested_at) as ingested_at
+                source,
+                observed_hour,
+                measure,
+                attention,
+                best_place,
+                sights,
+                ingested_at
             from {{ this }}
-            group by content_type, item_id, topic_id
         ) as differing
 
     ),

@@ -47,6 +47,13 @@ def test_what_moved_with_the_definition_long_ago_is_quiet_now():
     assert across == {}
 
 
+def test_a_break_before_the_reference_of_a_column_explains_nothing():
+    early = DefinitionBreak("youtube", "views", START.date(), "counts anew", "notes", ("%",))
+    called, across = judged(weeks=3, moved_from=3, columns=("log_views",), breaks=(early,))
+    assert called == {"log_views"}
+    assert across == {}
+
+
 def test_without_a_dated_row_it_is_drift():
     called, across = judged(weeks=11, moved_from=11, breaks=())
     assert called == {"log_views", "title_chars"}

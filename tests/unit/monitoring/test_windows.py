@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from ml.monitoring.page import render
@@ -22,6 +23,8 @@ def test_blocks_are_weeks_of_a_long_reference_and_days_of_a_short_one():
     short = Windows(NOW - 20 * DAY, NOW - 3 * DAY, NOW - 7 * DAY, NOW)
     assert (long.block, short.block) == (7 * DAY, DAY)
     assert long.block_starts([-1, 0, 2]) == {0: long.start, 2: long.start + 14 * DAY}
+    other = replace(long, start=long.start + DAY, first_block=100)
+    assert other.block_starts([-1, 100, 102]) == {100: other.start, 102: other.start + 14 * DAY}
 
 
 def test_the_page_says_what_was_called_and_draws_a_sample_of_it():
