@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 
 _UP = """
 alter table ml.retrain_requests add column run_id text;
