@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 from ml.exceptions import FatalError
 from ml.jobs.run import run_job
 from ml.jobs.store import Job, JobStore, Kind
+from ml.serving.records import Recorder
 from ml.serving.work_schemas import Assessment, ThumbnailAnswer, VoiceAnswer
 from ml.settings import Settings
 from ml.storage.objects import ObjectStore
@@ -82,6 +84,32 @@ def test_the_apis_login_may_not(stack: Settings, statement: str) -> None:
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         conn.execute(statement.encode())
+
+
+def test_the_apis_login_writes_what_a_version_could_not_answer(stack: Settings) -> None:
+    with connect(stack.require("database_url")) as conn:
+        (model_id,) = conn.execute(
+            "insert into ml.ml_models (model_name, model_type, version, model_path)"
+            " values (%s, 'test', '1', 'models:/none') returning id::text",
+            (f"test-{uuid.uuid4()}",),
+        ).fetchone() or ("",)
+    api = stack.model_copy(update={"database_url": stack.require("api_database_url")})
+    recorder = Recorder(api)
+    recorder.failed(model_id, "predict/trend", ValueError("what the input was stays out"))
+
+    async def run() -> None:
+        running = asyncio.create_task(recorder.run())
+        await asyncio.sleep(1.0)
+        running.cancel()
+
+    asyncio.run(run())
+    with connect(stack.require("database_url")) as conn:
+        found = conn.execute(
+            "delete from ml.serving_errors where model_id = %s returning prediction_type, error",
+            (model_id,),
+        ).fetchall()
+        conn.execute("delete from ml.ml_models where id = %s", (model_id,))
+    assert found == [("predict/trend", "ValueError")]
 
 
 def test_the_apis_login_adds_and_follows_jobs(stack: Settings) -> None:
