@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.exceptions import GenerationError, SourceUnavailableError
+from ml.exceptions import RequestError, SourceUnavailableError
 from ml.generation.brief import ChannelBrief
 from ml.generation.media import loudness, probe, run_ffmpeg
 from ml.generation.text import clean, latin, words
@@ -43,7 +43,7 @@ def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
     """Speak the text of a request into one file.
 
     Raises:
-        GenerationError: if the provider is not set up, or the text has nothing to say aloud.
+        RequestError: if the provider is not set up, or the text has nothing to say aloud.
     """
     wanted = VoiceRequest.model_validate(request)
     lines = _lines(wanted)
@@ -85,19 +85,19 @@ def _provider(wanted: VoiceRequest, voice: str, task: Task) -> VoiceProvider:
     try:
         return provider_of(_PROVIDERS.get(wanted.provider, wanted.provider), voice, task.settings)
     except SourceUnavailableError as error:
-        raise GenerationError(
-            f"the provider {wanted.provider} is not set up here ({error}); ask for local"
+        raise RequestError(
+            f"the provider {wanted.provider} is not set up here; ask for local"
         ) from error
 
 
 def _lines(wanted: VoiceRequest) -> list[Line]:
     if wanted.ssml_enabled:
-        raise GenerationError("SSML is made here, not taken; send plain text and an emotion")
+        raise RequestError("SSML is made here, not taken; send plain text and an emotion")
     sentences = (latin(clean(part, 1000)) for part in _SENTENCE.split(wanted.text))
     emotion = _EMOTIONS.get(wanted.emotion, "neutral")
     lines = [Line(sentence, emotion) for sentence in sentences if words(sentence)]
     if not lines:
-        raise GenerationError("the text has no words in Latin letters; the voices speak English")
+        raise RequestError("the text has no words in Latin letters; the voices speak English")
     return lines
 
 

@@ -19,7 +19,7 @@ import psycopg
 
 from ml.airflow_client import AirflowClient
 from ml.exceptions import ServiceUnavailableError
-from ml.jobs.store import Job, JobStore, Kind
+from ml.serving.job_store import OUR_FAULT, Job, JobStore, Kind
 from ml.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,8 @@ class Jobs:
         await self.ask_airflow(lambda: self.airflow.run(dag_id, "none"))
         job, is_new = await asyncio.to_thread(self.store.add, job_id, kind, key_id, request, dag_id)
         if is_new or job.status == "submitted":
-            conf = {} if kind == "train" else {"job_id": job_id, "request": dict(request)}
+            # The work reads the request from the row: a key that is used again changes nothing.
+            conf = {} if kind == "train" else {"job_id": job_id}
             await self.ask_airflow(lambda: self.airflow.trigger(dag_id, conf, job.run_id))
         return job
 
@@ -173,7 +174,7 @@ class Jobs:
             if (datetime.now(UTC) - job.created_at).total_seconds() > _LOST_AFTER_S:
                 self.store.fail(job.job_id, "its run was never started; ask again", "platform")
         elif run["state"] == "failed":
-            self.store.fail(job.job_id, "the run failed; its log says why", "platform")
+            self.store.fail(job.job_id, OUR_FAULT, "platform")
         elif job.kind == "train":
             self._settle_training(job, run["state"])
 

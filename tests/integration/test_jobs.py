@@ -10,7 +10,7 @@ import pytest
 
 from ml.exceptions import FatalError
 from ml.jobs.run import run_job
-from ml.jobs.store import Job, JobStore, Kind
+from ml.serving.job_store import OUR_FAULT, Job, JobStore, Kind
 from ml.serving.records import Recorder
 from ml.serving.work_schemas import Assessment, ThumbnailAnswer, VoiceAnswer
 from ml.settings import Settings
@@ -25,7 +25,7 @@ def done(settings: Settings, kind: Kind, request: dict[str, object]) -> Job:
     assert is_new
     assert job.status == "submitted"
     try:
-        run_job(kind, job_id, request, settings=settings)
+        run_job(kind, job_id, settings=settings)
     except FatalError:
         assert not store.add(job_id, kind, "a-key", request, kind)[1]
     return store.read([job_id])[job_id]
@@ -42,7 +42,7 @@ def test_a_job_is_done_once_and_its_files_lie_under_its_id(stack: Settings) -> N
     answer = ThumbnailAnswer.model_validate(job.result)
     assert [each.variant_id for each in answer.thumbnails] == ["variant_1", "variant_2"]
     assert stored(stack, job, "thumbnail-1.jpg")[:3] == b"\xff\xd8\xff"
-    run_job("generate_thumbnail", job.job_id, {"video_title": "Another"}, settings=stack)
+    run_job("generate_thumbnail", job.job_id, settings=stack)
     store = JobStore(stack.require("database_url"))
     store.fail(job.job_id, "too late", "platform")
     assert store.read([job.job_id])[job.job_id] == job
@@ -64,6 +64,19 @@ def test_speech_is_made_and_measured_and_what_cannot_be_said_is_refused(stack: S
     refused = done(stack, "synthesize_voice", {"text": "日本"})
     assert (refused.status, refused.fault) == ("failed", "request")
     assert "Latin letters" in (refused.error or "")
+    strange = done(stack, "synthesize_voice", {"text": "Hello.", "provider": "azure"})
+    assert (strange.status, strange.fault) == ("failed", "request")
+    assert strange.error == "the provider azure is not set up here; ask for local"
+
+
+def test_a_fault_of_the_platform_is_not_the_requests_and_does_not_say_how_it_is_set_up(
+    stack: Settings,
+) -> None:
+    host = "eastus.tts.speech.microsoft.com"
+    simulated = {"provider_urls": {host: f"{stack.require('world_url')}/{host}"}}
+    poor = stack.changed(simulated | {"voice_daily_budget_usd": 0.0})
+    job = done(poor, "synthesize_voice", {"text": "Hello.", "provider": "azure"})
+    assert (job.status, job.fault, job.error) == ("failed", "platform", OUR_FAULT)
 
 
 @pytest.mark.parametrize(

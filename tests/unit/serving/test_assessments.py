@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ml.jobs.files import ForeignAddressError, content_key, job_of
 from ml.serving.assessments import ModelScores, assessment, technical_score, text_checks
+from ml.serving.own_files import ForeignAddressError, content_key
 from ml.serving.work_schemas import AssessRequest, Check
 from ml.settings import Settings
 
@@ -98,6 +98,5 @@ def test_no_address_but_the_platforms_own_is_read(address):
 def test_the_platforms_own_files_are_found_by_their_keys():
     own = f"/ml/v1/jobs/{JOB}/files/voice.mp3"
     assert content_key(own, Settings()) == f"jobs/{JOB}/voice.mp3"
-    assert job_of(own) == JOB
     key = "videos/v-1/video/abc/video.mp4"
     assert content_key(f"s3://ytempire-content/{key}", Settings()) == key
