@@ -84,9 +84,17 @@ class Spoken:
 
 
 class VoiceProvider(Protocol):
-    """Speaks lines."""
+    """Speaks lines.
 
-    name: str
+    Attributes:
+        payee: provider and voice, as recorded with the video and in the ledger.
+        price_usd_per_million: of characters.
+        charged: characters that it may charge for so far, whatever became of their lines.
+    """
+
+    payee: str
+    price_usd_per_million: float
+    charged: int
 
     def speak(self, lines: Sequence[Line], work: Path, timeout_s: float) -> Spoken:
         """Speak every line into a take of its own.

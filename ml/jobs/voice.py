@@ -11,9 +11,10 @@ import numpy as np
 
 from ml.exceptions import RequestError, SourceUnavailableError
 from ml.generation.brief import ChannelBrief
+from ml.generation.llm.budget import Budget, ledger_of
 from ml.generation.media import loudness, probe, run_ffmpeg
 from ml.generation.text import clean, latin, words
-from ml.generation.voice import check_budget, provider_of
+from ml.generation.voice import provider_of, speak_within_budget
 from ml.generation.voice_enhance import enhance
 from ml.generation.voice_interface import (
     Emotion,
@@ -26,7 +27,8 @@ from ml.generation.voice_interface import (
 from ml.jobs.run import Task
 from ml.serving.work_schemas import VoiceAnswer, VoiceMetadata, VoiceRequest, VoiceSettings
 
-_TIMEOUT_S = 300
+# Of the 300 s that the task has.
+_SPEECH_S, _TIMEOUT_S = 200, 60
 _PAUSE_S = 0.28
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _CODECS = {
@@ -50,8 +52,11 @@ def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
     voice = ChannelBrief.model_fields["voice"].default
     task.report("speaking", 0.1)
     provider = _provider(wanted, voice, task)
-    check_budget(provider, sum(len(line.text) for line in lines), task.settings)
-    spoken = provider.speak(lines, task.work, _TIMEOUT_S)
+    ledger = ledger_of(
+        task.settings, video_id=f"job-{task.job_id}", stage="voice",
+        budget=Budget.of_voices(task.settings),
+    )  # fmt: skip
+    spoken = speak_within_budget(provider, lines, task.work, _SPEECH_S, ledger)
     task.report("mastering", 0.7)
     raw = task.work / "raw.wav"
     write_wav(raw, _joined(spoken.takes), spoken.takes[0].rate)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psycopg
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from ml.exceptions import FatalError
 from ml.jobs.run import run_job
 from ml.serving.job_store import OUR_FAULT, Job, JobStore, Kind
+from ml.serving.jobs import Jobs
 from ml.serving.records import Recorder
 from ml.serving.work_schemas import Assessment, ThumbnailAnswer, VoiceAnswer
 from ml.settings import Settings
@@ -74,9 +77,17 @@ def test_a_fault_of_the_platform_is_not_the_requests_and_does_not_say_how_it_is_
 ) -> None:
     host = "eastus.tts.speech.microsoft.com"
     simulated = {"provider_urls": {host: f"{stack.require('world_url')}/{host}"}}
+    spoken: dict[str, object] = {"text": "Robots dived deep.", "provider": "azure"}
     poor = stack.changed(simulated | {"voice_daily_budget_usd": 0.0})
-    job = done(poor, "synthesize_voice", {"text": "Hello.", "provider": "azure"})
+    job = done(poor, "synthesize_voice", spoken)
     assert (job.status, job.fault, job.error) == ("failed", "platform", OUR_FAULT)
+    paid = done(stack.changed(simulated), "synthesize_voice", spoken)
+    with connect(stack.require("database_url")) as conn:
+        booked = conn.execute(
+            "select unit, quantity::int from ops.cost_ledger where video_id = %s",
+            (f"job-{paid.job_id}",),
+        ).fetchall()
+    assert (paid.status, booked) == ("completed", [("characters", len("Robots dived deep."))])
 
 
 @pytest.mark.parametrize(
@@ -130,3 +141,36 @@ def test_the_apis_login_adds_and_follows_jobs(stack: Settings) -> None:
     store.add(job_id, "train", "a-key", {}, "train_trend_video")
     store.step(job_id, "train_and_register", 0.5)
     assert store.read([job_id])[job_id].progress == 0.5
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """An Airflow that lets nobody in."""
+
+    def do_POST(self) -> None:
+        self.send_response(403)
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None:
+        """Nothing."""
+
+
+def test_a_job_is_followed_to_its_end_though_airflow_refuses(stack: Settings) -> None:
+    store, job_id = JobStore(stack.require("database_url")), str(uuid.uuid4())
+    job, _ = store.add(job_id, "assess_quality", "a-key", {}, "assess_quality")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as airflow:
+        threading.Thread(target=airflow.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{airflow.server_port}"
+        jobs = Jobs(stack.model_copy(update={"airflow_url": url}))
+
+        async def follow() -> Job:
+            asked = asyncio.create_task(jobs.wait(job, 20))
+            while not jobs.problem:
+                await asyncio.sleep(0.05)
+            store.complete(job_id, {"said": True})
+            latest = await asked
+            await jobs.close()
+            return latest
+
+        assert asyncio.run(follow()).result == {"said": True}
+        airflow.shutdown()
+    assert "refuses" in jobs.problem
