@@ -159,6 +159,15 @@ def test_ssml_is_well_formed_and_carries_the_prosody():
     assert "prosody" not in ssml(Line("Plain."))
 
 
+def test_a_piece_that_is_stressed_is_not_looked_for_in_the_marks_of_another():
+    line = Line("A moderate level of emphasis & a level.", "neutral",
+                ("moderate", "level", "emphasis &", "a level"))  # fmt: skip
+    root = ElementTree.fromstring(ssml(line))  # noqa: S314 - ours
+    assert "".join(root.itertext()) == line.text
+    stressed = [e.text for e in root.iter() if e.tag.endswith("emphasis")]
+    assert stressed == ["moderate", "level", "emphasis &", "a level"]
+
+
 def test_the_mapping_of_emotions_is_that_of_the_design():
     assert json.loads(json.dumps({name: vars(p) for name, p in PROSODY.items()})) == {
         "neutral": {"pitch": 1.0, "rate": 1.0, "energy": 0.5},
