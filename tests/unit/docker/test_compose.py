@@ -134,7 +134,8 @@ def test_every_stream_has_a_service_that_asks_how_far_it_is() -> None:
 
 def test_every_variable_is_documented_and_every_documented_one_is_used() -> None:
     documented = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", _EXAMPLE, re.MULTILINE))
-    used = set(re.findall(r"\$\{([A-Z0-9_]+)", _TEXT)) | _passed_on()
+    secret = {each["environment"] for each in _COMPOSE["secrets"].values()}
+    used = set(re.findall(r"\$\{([A-Z0-9_]+)", _TEXT)) | _passed_on() | secret
     assert used == documented
 
 
