@@ -278,6 +278,12 @@ def test_work_is_done_by_runs_of_airflow_and_fetched_by_its_caller_alone(api, pl
             headers={"Prefer": "respond-async", "Idempotency-Key": "the-same"},
         )
         assert again.json()["job_id"] == accepted.json()["job_id"]
+        other = api.post(
+            "/ml/v1/synthesize/voice",
+            json={"text": "Something else."},
+            headers={"Prefer": "respond-async", "Idempotency-Key": "the-same"},
+        )
+        assert (other.status_code, other.json()["error"]) == (422, "idempotency_key_reused")
         states = _events(api, accepted.json()["events_url"])
         assert states[-1]["status"] == "completed"
         assert [state["progress"] for state in states] == sorted(s["progress"] for s in states)
