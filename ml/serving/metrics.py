@@ -31,7 +31,9 @@ LATENCY = Histogram(
 )
 REQUESTS = Counter("ytempire_requests", "Answers, by route and status", ["route", "status"])
 RECORDED = Counter("ytempire_predictions_recorded", "Predictions written to Postgres")
-SHED = Counter("ytempire_predictions_shed", "Predictions dropped because too many waited")
+SHED = Counter(
+    "ytempire_predictions_shed", "Predictions dropped: too many waited, or Postgres refuses them"
+)
 FALLBACKS = Counter("ytempire_batch_fallbacks", "Answers made of batch predictions")
 CACHE = Counter("ytempire_cache", "Look-ups of answers, by outcome", ["outcome"])
 SHADOW = Counter(

@@ -14,7 +14,7 @@ from ml.exceptions import FatalError
 from ml.jobs.run import run_job
 from ml.serving.job_store import OUR_FAULT, Job, JobStore, Kind
 from ml.serving.jobs import Jobs
-from ml.serving.records import Recorder
+from ml.serving.records import Record, Recorder
 from ml.serving.work_schemas import Assessment, ThumbnailAnswer, VoiceAnswer
 from ml.settings import Settings
 from ml.storage.objects import ObjectStore
@@ -110,7 +110,9 @@ def test_the_apis_login_may_not(stack: Settings, statement: str) -> None:
         conn.execute(statement.encode())
 
 
-def test_the_apis_login_writes_what_a_version_could_not_answer(stack: Settings) -> None:
+def test_the_apis_login_writes_predictions_and_what_a_version_could_not_answer(
+    stack: Settings,
+) -> None:
     with connect(stack.require("database_url")) as conn:
         (model_id,) = conn.execute(
             "insert into ml.ml_models (model_name, model_type, version, model_path)"
@@ -120,6 +122,13 @@ def test_the_apis_login_writes_what_a_version_could_not_answer(stack: Settings) 
     api = stack.model_copy(update={"database_url": stack.require("api_database_url")})
     recorder = Recorder(api)
     recorder.failed(model_id, "predict/trend", ValueError("what the input was stays out"))
+    ids = [str(uuid.uuid4()) for _ in range(4)]
+    for number, each in enumerate(ids):
+        # JSON has a character that Postgres does not: the others are not held up.
+        said = '{"text": "\\u0000"}' if number == 1 else "{}"
+        recorder.add(
+            Record(each, model_id, "t", None, said, "{}", None, 1, "2030-01-01T00:00:00Z", "{}")
+        )
 
     async def run() -> None:
         running = asyncio.create_task(recorder.run())
@@ -128,12 +137,17 @@ def test_the_apis_login_writes_what_a_version_could_not_answer(stack: Settings) 
 
     asyncio.run(run())
     with connect(stack.require("database_url")) as conn:
+        kept = conn.execute(
+            "delete from ml.model_predictions where id = any(%s::uuid[]) returning id::text", (ids,)
+        ).fetchall()
         found = conn.execute(
             "delete from ml.serving_errors where model_id = %s returning prediction_type, error",
             (model_id,),
         ).fetchall()
         conn.execute("delete from ml.ml_models where id = %s", (model_id,))
     assert found == [("predict/trend", "ValueError")]
+    assert {each for (each,) in kept} == {ids[0], ids[2], ids[3]}
+    assert recorder.shed == 1
 
 
 def test_the_apis_login_adds_and_follows_jobs(stack: Settings) -> None:
