@@ -238,8 +238,12 @@ def test_logged_model_has_signature_example_and_card(platform, release):
     assert release.tags["data_digest"] in card
 
 
-def test_worse_version_is_refused_and_the_champion_stays(platform, release):
-    refused = train_video(AS_OF, platform, WEAK)
+@pytest.fixture(scope="module")
+def refused(platform, release) -> releases.Release:
+    return train_video(AS_OF, platform, WEAK)
+
+
+def test_worse_version_is_refused_and_the_champion_stays(platform, release, refused):
     assert refused.aliases == ("challenger",)
     assert refused.version == "1.1.0"
     assert "does not beat" in refused.reason
@@ -419,9 +423,10 @@ def a_scored_video(platform: Settings) -> str:
     return fetch(platform, "select max(entity_id) from ml.model_predictions")[0][0]
 
 
-def test_a_shadow_is_asked_beside_the_champion_and_compared_with_it(platform, online, release):
-    shadow = train_video(AS_OF, platform, WEAK)
-    order = {"version": str(shadow.mlflow_version), "percent": 100, "shadow": True}
+def test_a_shadow_is_asked_beside_the_champion_and_compared_with_it(
+    platform, online, release, refused
+):
+    order = {"version": str(refused.mlflow_version), "percent": 100, "shadow": True}
     _, key = create_key(platform, "curious", ["caller", "monitor"])
     place, redis = f"serving:canary:{NAME}", Redis.from_url(platform.redis_url)
     redis.set(place, json.dumps(order))
@@ -430,7 +435,7 @@ def test_a_shadow_is_asked_beside_the_champion_and_compared_with_it(platform, on
             until(lambda: (api.get("/ready").json()["models"] or [{}])[0].get("canary"), 60)
             answer = api.post("/ml/v1/predict/video", json={"video_id": a_scored_video(platform)})
             assert answer.json()["model_version"] == release.version
-            label = f'model="{NAME}_v{shadow.version}"'
+            label = f'model="{NAME}_v{refused.version}"'
             until(
                 lambda: f"ytempire_shadow_distance_count{{{label}}} 1" in api.get("/metrics").text
             )
@@ -442,7 +447,7 @@ def test_a_shadow_is_asked_beside_the_champion_and_compared_with_it(platform, on
         "select m.version from ml.model_predictions as p join ml.ml_models as m"
         " on m.id = p.model_id where p.metadata ->> 'shadow' = 'true'"
     )
-    assert fetch(platform, query) == [(shadow.version,)]
+    assert fetch(platform, query) == [(refused.version,)]
 
 
 def test_the_api_answers_and_says_what_is_away_whichever_service_it_is(platform, online):
