@@ -167,11 +167,14 @@ def load(release: Release, settings: Settings | None = None) -> Any:
 
 
 class _Key:
-    """A version as a key of a cache: its tags may be set later, its files never change."""
+    """A version as a key of a cache: its tags may be set later, its files never change.
+
+    Its run counts too, because a model that was deleted and registered again counts from 1 again.
+    """
 
     def __init__(self, release: Release, settings: Settings) -> None:
         self.release, self.settings = release, settings
-        self._parts = (release.name, release.mlflow_version)
+        self._parts = (release.name, release.mlflow_version, release.run_id)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Key) and self._parts == other._parts

@@ -98,7 +98,9 @@ def write_configuration(state: State, settings: Settings) -> None:
         "[mlflow]\ndefault_permission = READ\n"
         f"database_uri = {settings.database('mlflow_auth')}\n"
         f"admin_username = admin\nadmin_password = {secrets['mlflow_admin']}\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        # Every request would hash the password anew, which is nine tenths of what it costs.
+        "auth_cache_ttl_seconds = 60\n",
     )
     state.write("conf/airflow-passwords.json", airflow_passwords(state))
 

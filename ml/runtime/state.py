@@ -33,8 +33,9 @@ _PORTS = (
     "postgres", "valkey", "s3", "s3_master", "s3_volume", "s3_filer", "s3_admin", "world",
     "mlflow", "airflow", "api", "supervisor",
 )  # fmt: skip
-# SeaweedFS derives its gRPC ports by adding 10000, so no port may lie above 55535.
-_PORT_RANGE = range(20_000, 45_000)
+# Below 32768, where Linux begins to give ports to outgoing connections: one of those may hold a
+# port at the very moment its service starts. SeaweedFS derives its gRPC ports by adding 10000.
+_PORT_RANGE = range(11_000, 22_700)
 _GRPC_OFFSET = 10_000
 
 

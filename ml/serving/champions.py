@@ -131,7 +131,7 @@ class Champions:
         serving = self._served.get(name)
         if release is None:
             raise NotServedError("no champion yet; train it and it is served within seconds")
-        if serving is None or serving.release.mlflow_version != release.mlflow_version:
+        if serving is None or _identity(serving.release) != _identity(release):
             self._served[name] = self._load(release)
             _remember(self._folder(name), release)
 
@@ -234,7 +234,7 @@ class Champions:
         return self._canaries.get(name)
 
     def _load(self, release: Release) -> Served:
-        folder = self._folder(release.name) / str(release.mlflow_version)
+        folder = self._folder(release.name) / _identity(release)
         if not folder.is_dir():
             self._download(release, folder)
         data = next(path for path in (folder / "data").iterdir() if path.is_dir())
@@ -243,7 +243,7 @@ class Champions:
         return Served(release, run, self._row_id(release), datetime.now(UTC))
 
     def _row_id(self, release: Release) -> str:
-        place = self._folder(release.name) / f"{release.mlflow_version}.row"
+        place = self._folder(release.name) / f"{_identity(release)}.row"
         try:
             row_id = mirror.model_id(release, self._settings)
         except ServiceUnavailableError:
@@ -292,6 +292,11 @@ class Champions:
         except FileNotFoundError:
             return None
         return Release(**values | {"aliases": tuple(values["aliases"])})
+
+
+def _identity(release: Release) -> str:
+    # Not its number alone: a model that was deleted and registered again counts from 1 again.
+    return f"{release.mlflow_version}-{release.run_id}"
 
 
 def _remember(folder: Path, release: Release) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 
 from ml.exceptions import ServiceUnavailableError
@@ -27,6 +28,7 @@ def run(host: str, port: int, workers: int | None = None) -> None:
         ConfigurationError: if a setting is missing or unusable.
     """
     import uvicorn
+    from uvicorn.supervisors import Multiprocess
 
     from ml.serving.security.keys import ensure_configured_key
 
@@ -42,7 +44,7 @@ def run(host: str, port: int, workers: int | None = None) -> None:
         # The registry is looked at again soon anyway, and the last good models serve meanwhile.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        uvicorn.run(
+        config = uvicorn.Config(
             "ml.serving.app:create_app",
             factory=True,
             host=host,
@@ -56,3 +58,14 @@ def run(host: str, port: int, workers: int | None = None) -> None:
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_S,
         )
+        listener = config.bind_socket()
+        # Connections inherit it. asyncio sets it on none of a socket that it did not bind itself,
+        # and the body of an answer then waits up to 40 ms for the delayed ACK of its head.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if config.workers > 1:
+            Multiprocess(config, sockets=[listener]).run()
+            return
+        server = uvicorn.Server(config)
+        server.run(sockets=[listener])
+        if not server.started:
+            raise SystemExit(uvicorn.config.STARTUP_FAILURE)

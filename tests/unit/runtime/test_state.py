@@ -34,7 +34,9 @@ def test_ports_are_remembered(state):
     first = state.ports
     state.choose_ports(frozenset(), {})
     assert state.ports == first
-    assert all(port + 10_000 < 65_536 for port in first.values())
+    # Nor its gRPC port may be one that an outgoing connection holds.
+    assert all(port + 10_000 < 32_768 for name, port in first.items() if name.startswith("s3"))
+    assert all(port < 32_768 for port in first.values())
 
 
 def test_a_service_younger_than_the_directory_gets_a_port(state):

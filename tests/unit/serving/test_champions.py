@@ -94,6 +94,14 @@ def test_without_the_registry_the_last_good_version_serves_even_after_a_start(re
     assert registry.downloads == ["1.0.0"]
 
 
+def test_a_model_that_was_deleted_and_registered_again_is_fetched_anew(registry, tmp_path):
+    champions = started(tmp_path)
+    registry.champion = replace(FIRST, run_id="another run")
+    champions.refresh()
+    assert champions.get(NAME).release.run_id == "another run"
+    assert registry.downloads == ["1.0.0", "1.0.0"]
+
+
 def test_a_model_without_a_champion_says_so(registry, tmp_path):
     registry.champion = None
     champions = started(tmp_path)
