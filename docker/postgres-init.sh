@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Creates one database and owner role a part, and the read-only analyst. The Postgres image runs
-# this when its volume is empty; running it again changes passwords and nothing else:
+# Creates one database and owner role a part, the read-only analyst, and the login of the HTTP API.
+# The Postgres image runs this when its volume is empty; running it again changes passwords and
+# nothing else:
 #   docker compose exec postgres bash /docker-entrypoint-initdb.d/ytempire.sh
 set -euo pipefail
 
@@ -35,7 +36,7 @@ password_of() {
     echo "${!variable-}"
 }
 
-for role in "${parts[@]}" analyst; do
+for role in "${parts[@]}" analyst serving; do
     if [[ -z "$(password_of "$role")" ]]; then
         echo "${role^^}_DB_PASSWORD is not set; nothing is created" >&2
         exit 1
@@ -47,6 +48,8 @@ for part in "${parts[@]}"; do
 done
 
 ensure_role analyst "$(password_of analyst)"
+# Its rights are granted by `ytempire init`, with the tables.
+ensure_role serving "$(password_of serving)"
 as_administrator --dbname postgres <<'SQL'
 grant connect on database ytempire to analyst;
 alter role analyst set default_transaction_read_only = on;

@@ -66,6 +66,10 @@ class GenerationError(FatalError):
     """A stage of video generation produced nothing usable."""
 
 
+class RequestError(GenerationError):
+    """What a caller of the API asked for cannot be made; the message is for that caller."""
+
+
 class RetriableError(YtempireError):
     """The same call may succeed later."""
 

@@ -1,7 +1,8 @@
-"""Measures of forecasts that models share, and a picture of calibration."""
+"""Measures that models and checks share, and a picture of calibration."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +111,9 @@ def draw_calibration(tables: dict[str, list[tuple[float, float, int]]], path: Pa
     axes.set_title("Calibration; a point's size is its share of the rows", fontsize=10)
     axes.legend(loc="upper left")
     figure.savefig(path, dpi=120)
+
+
+def technical_score(passed: Sequence[bool]) -> float:
+    """1 where every measurement is within its limit, else 0.8 less 0.1 for each further failure."""
+    failures = len(passed) - sum(passed)
+    return 1.0 if failures == 0 else round(max(0.0, 0.8 - 0.1 * (failures - 1)), 4)

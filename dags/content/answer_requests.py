@@ -1,9 +1,9 @@
 """Work for callers of the HTTP API.
 
 One DAG a route of long work: a script, speech, thumbnails, an assessment. The API adds a row to
-`ops.api_jobs` and starts a run with the job's id and the request as its conf; the task does the
-work with the stages of `ml.generation` and writes the answer to that row, its files to object
-storage. A job that is completed is not done again, so clearing the task is safe.
+`ops.api_jobs` and starts a run with the job's id as its conf; the task does what the row asks, with
+the stages of `ml.generation`, and writes the answer to that row, its files to object storage. A job
+that is completed is not done again, so clearing the task is safe.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 from ytempire_airflow.defaults import DEFAULT_ARGS, GPU_ARGS
 
+from ml.generation.pipeline import STAGES
+
 # The longest that the work of a route may take, loading of models included.
 _TIMEOUT_S = {
-    "generate_script": 300,
+    "generate_script": next(stage.timeout_s for stage in STAGES if stage.name == "script"),
     "synthesize_voice": 300,
     "generate_thumbnail": 120,
     "assess_quality": 300,
@@ -27,7 +29,7 @@ def mark_failed(context: Any) -> None:
     """Tell the caller, when the task has used up its tries."""
     from ml.jobs.run import record_failure
 
-    record_failure(context["params"]["job_id"], context.get("exception"))
+    record_failure(context["params"]["job_id"])
 
 
 def answer_requests(kind: str) -> None:
@@ -38,10 +40,7 @@ def answer_requests(kind: str) -> None:
         default_args={**DEFAULT_ARGS, "on_failure_callback": mark_failed},
         tags=["content", "gpu", "api"],
         doc_md=__doc__,
-        params={
-            "job_id": Param(type="string", format="uuid", description="id in ops.api_jobs"),
-            "request": Param(type="object", description="body of the API's request"),
-        },
+        params={"job_id": Param(type="string", format="uuid", description="id in ops.api_jobs")},
     )
     def answer() -> None:
         @task(
@@ -54,8 +53,7 @@ def answer_requests(kind: str) -> None:
         def work(params: dict[str, Any] | None = None) -> None:
             from ml.jobs.run import run_job
 
-            given = params or {}
-            run_job(kind, given["job_id"], given["request"])
+            run_job(kind, (params or {})["job_id"])
 
         work()
 

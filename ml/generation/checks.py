@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ml.measures import technical_score
+
 Part = Literal["technical", "content", "policy", "estimate"]
 Verdict = Literal["pass", "held", "rejected"]
 
@@ -83,9 +85,8 @@ def aggregate(checks: Sequence[Check]) -> dict[str, float]:
     parts the weakest check decides. Without any check that was judged the score is 0.
     """
     parts: dict[str, float] = {}
-    failures = [not check.passed for check in checks if check.part == "technical"]
-    if failures:
-        parts["technical"] = max(0.0, 0.8 - 0.1 * (sum(failures) - 1)) if any(failures) else 1.0
+    if passed := [check.passed for check in checks if check.part == "technical"]:
+        parts["technical"] = technical_score(passed)
     for part in ("content", "policy"):
         found = [c.score for c in checks if c.part == part and c.score is not None]
         if found:

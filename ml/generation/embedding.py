@@ -42,12 +42,6 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     return vectors
 
 
-def similarity(text: str, other: str) -> float:
-    """Cosine similarity of two texts."""
-    first, second = embed([text, other])
-    return float(first @ second)
-
-
 @lru_cache(maxsize=1)
 def _encoder() -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer

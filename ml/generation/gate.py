@@ -26,7 +26,7 @@ from ml.generation.stage import StageContext, StageOutput
 from ml.safety import policy
 from ml.safety.champion import champion_of
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 def code_version() -> str:
@@ -90,6 +90,7 @@ def final_checks(context: StageContext) -> list[Check]:
         _as_judged(context),
         words_check([context.brief.topic, *texts]),
         _policy(context, texts),
+        exposed_check(context.upstream["thumbnail"].metrics, context.settings.gate_reject_score),
         _engagement(context, seo.title_suggestions[0]),
     ]
 
@@ -133,6 +134,21 @@ def _policy(context: StageContext, texts: list[str]) -> Check:
     return Check(
         "policy_model", "policy", "model", f"{policy.MODEL} {found.version}", found.value,
         threshold, found.score >= context.settings.gate_reject_score, found.score,
+    )  # fmt: skip
+
+
+def exposed_check(thumbnail: Mapping[str, Any], reject_below: float) -> Check:
+    """What NudeNet said of the thumbnail, from the metrics of its stage."""
+    value, threshold = thumbnail["nsfw"], "probability of something exposed"
+    if value is None:
+        return Check(
+            "thumbnail_nsfw", "policy", "model", "nudenet", None, threshold, True, None,
+            thumbnail["nsfw_reason"],
+        )  # fmt: skip
+    score = round(1 - float(value), 4)
+    return Check(
+        "thumbnail_nsfw", "policy", "model", "nudenet", value, threshold,
+        score >= reject_below, score,
     )  # fmt: skip
 
 

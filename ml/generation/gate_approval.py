@@ -74,7 +74,9 @@ def body(
     weak = [
         f"| {check['name']} | {check['kind']} | {_plain(check['value'])} | {check['score']:.2f} |"
         for check in report["checks"]
-        if check["score"] is not None and check["score"] < report["thresholds"]["pass"]
+        if check["part"] != "estimate"  # which counts for nothing
+        and check["score"] is not None
+        and check["score"] < report["thresholds"]["pass"]
     ]
     return "\n".join(
         [

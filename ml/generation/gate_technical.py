@@ -15,6 +15,7 @@ from ml.generation.media import intervals, loudness, probe, run_ffmpeg
 from ml.generation.stage import StageContext
 from ml.generation.thumbnail import MAX_BYTES
 from ml.generation.thumbnail_compose import SIZE
+from ml.generation.video import vertical
 from ml.generation.voice_enhance import MAX_TRUE_PEAK, TARGET_LUFS
 
 MIN_SECONDS, MAX_SECONDS = 20.0, 60.0
@@ -22,6 +23,7 @@ LOUDNESS_TOLERANCE = 0.5
 MAX_SYNC_MS = 150.0
 
 _MAX_SILENCE, _MAX_BLACK, _MAX_FREEZE_SHARE = 2.0, 0.5, 0.1
+_MAX_TWIN_S = 0.1
 _SPEECH_DB, _HOP_S = -42.0, 0.01
 
 
@@ -38,6 +40,25 @@ def video_checks(context: StageContext) -> list[Check]:
         *sound_checks(video),
         *picture_checks(video),
         _sync(context, video),
+        *_upright(context, video),
+    ]
+
+
+def _upright(context: StageContext, video: Path) -> list[Check]:
+    """The 9:16 twin, where one is made: its shape, and that it is the whole video."""
+    twin = context.inputs["video"].get("vertical.mp4")
+    if twin is None:
+        return []
+    found, size = probe(twin), vertical(context.brief)
+    length = probe(video).duration_s
+    fits = [found.width, found.height] == [size["width"], size["height"]]
+    return [
+        rule(
+            "upright",
+            [found.width, found.height, found.duration_s],
+            f"{size['width']}x{size['height']}, as long as the video",
+            fits and abs(found.duration_s - length) <= _MAX_TWIN_S,
+        )
     ]
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ml.generation.artifacts import ArtifactStore, sha256_of
+from ml.generation.llm.catalog import BUNDLED
 from ml.generation.stage import StageContext, StageOutput, StageResult
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 _FILES = {
     "video.mp4": "video",
@@ -26,16 +27,23 @@ _FILES = {
     "script.json": "voice",
     "gate.json": "gate",
 }
+_TWIN = "vertical.mp4"  # where one is made
 _FOLDERS = {
     "pass": "outbox", "held": "held", "rejected": "rejected", "unpublished": "unpublished",
 }  # fmt: skip
-LICENCES = {
-    "SmolLM2-135M-Instruct": "Apache-2.0",
+# What every video is made with, and what is bundled, by who said that it did the work.
+_ALWAYS = {
     "all-MiniLM-L6-v2": "Apache-2.0",
-    "voice en_US-joe-medium": "CC0",
-    "piper (separate program)": "GPL-3.0-or-later",
     "ffmpeg (separate program)": "GPL-3.0-or-later",
     "DejaVu fonts": "Bitstream Vera",
+}
+_BUNDLED = {
+    f"local/{BUNDLED}": {"SmolLM2-135M-Instruct": "Apache-2.0"},
+    "piper/en_US-joe-medium": {
+        "voice en_US-joe-medium": "CC0",
+        "piper (separate program)": "GPL-3.0-or-later",
+    },
+    "composer/pillow": {},
 }
 
 
@@ -48,6 +56,8 @@ def run(context: StageContext) -> StageOutput:
     """Copy the finished files to their place and write `manifest.json`."""
     verdict = context.upstream["gate"].metrics["verdict"]
     files = {name: context.inputs[stage][name] for name, stage in _FILES.items()}
+    if twin := context.inputs["video"].get(_TWIN):
+        files[_TWIN] = twin
     document = manifest(context, verdict, files)
     files["manifest.json"] = context.write_text("manifest.json", json.dumps(document, indent=2))
     prefix = f"{_FOLDERS[verdict]}/{context.brief.video_id}"
@@ -96,8 +106,21 @@ def manifest(context: StageContext, verdict: str, files: Mapping[str, Path]) -> 
             name: {"sha256": sha256_of(path), "bytes": path.stat().st_size}
             for name, path in files.items()
         },
-        "licences": LICENCES,
+        "licences": licences(context.upstream),
     }
+
+
+def licences(upstream: Mapping[str, StageResult]) -> dict[str, str]:
+    """Under which terms the tools, models and sounds of a video are; not ours are their owner's."""
+    calls = upstream["script"].metrics["llm_calls"]
+    used = {call["model"] for call in calls if call["outcome"] == "answered"}
+    used |= {upstream[stage].provider for stage in ("voice", "thumbnail")}
+    found = dict(_ALWAYS)
+    for name in sorted(used):
+        found |= _BUNDLED.get(name, {name: "terms of its owner"})
+    if music := upstream["video"].metrics.get("music"):
+        found[f"music {music['file']}"] = music["licence"]
+    return found
 
 
 def copy(source: Path, target: Path) -> None:
@@ -123,7 +146,8 @@ def fetch(
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
-    for name, stage in {**_FILES, "manifest.json": "publish"}.items():
+    twin = {_TWIN: "video"} if _TWIN in results["video"].outputs else {}
+    for name, stage in {**_FILES, **twin, "manifest.json": "publish"}.items():
         partial = folder / f".{name}.{os.getpid()}"
         store.get_file(results[stage].outputs[name]["key"], partial)
         found[name] = partial.replace(folder / name)

@@ -97,7 +97,9 @@ def paint(brief: VideoBrief, board: Storyboard, settings: Settings, number: int)
             negative_prompt=style.negative,
             width=settings.thumbnail_model_width,
             height=settings.thumbnail_model_width * 9 // 16 // 8 * 8,
-            guidance_scale=settings.thumbnail_guidance or style.guidance,
+            guidance_scale=style.guidance
+            if settings.thumbnail_guidance is None
+            else settings.thumbnail_guidance,
             num_inference_steps=settings.thumbnail_steps or style.steps,
             generator=torch.Generator("cpu").manual_seed(brief.seed + n),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ml.exceptions import (
     SourceUnavailableError,
 )
 from ml.generation.captions import TimedSentence, Timeline
+from ml.generation.llm.budget import Budget, CostLedger, ledger_of
 from ml.generation.media import loudness
 from ml.generation.script import Script, Storyboard
 from ml.generation.stage import StageContext, StageOutput
@@ -31,7 +33,6 @@ from ml.generation.voice_interface import (
 )
 from ml.generation.voice_piper import PiperVoice
 from ml.settings import Settings
-from ml.storage.postgres import connect
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ def run(context: StageContext) -> StageOutput:
         "word_times": "aligned by the provider" if aligned else "interpolated within each sentence",
         "emotions": [line.emotion for line in lines_of(board, context.brief.channel.tone)],
         "voice_failures": failures,
+        # What the ledger has already is not booked again with the stage.
+        "booked_usd": spoken.cost_usd if _ledger(context).is_shared else 0.0,
     }
     files = {
         "voice.wav": final,
@@ -101,17 +104,17 @@ def speak(context: StageContext, lines: Sequence[Line]) -> tuple[Spoken, list[st
         GenerationError: if none can.
         ProviderError: if none answers and one may later.
     """
-    settings = context.settings
+    settings, ledger = context.settings, _ledger(context)
     names = [settings.voice_primary_provider, settings.voice_fallback_provider]
     if context.upstream["script"].metrics["checkpoint"]["verdict"] == "rejected":
         names = ["piper"]
-    characters = sum(len(line.text) for line in lines)
     failures: list[Exception] = []
-    for name in dict.fromkeys(names):
+    for name in (asked := list(dict.fromkeys(names))):
+        # One that is slow leaves the next one and the mastering their time.
+        share = context.timeout_s / 3 if name != asked[-1] else context.timeout_s
         try:
             provider = provider_of(name, context.brief.channel.voice, settings)
-            check_budget(provider, characters, settings)
-            found = provider.speak(lines, context.work, context.timeout_s)
+            found = speak_within_budget(provider, lines, context.work, share, ledger)
             return found, [str(error) for error in failures]
         except (
             GenerationError, ProviderError, QuotaExceededError, SourceUnavailableError
@@ -119,6 +122,13 @@ def speak(context: StageContext, lines: Sequence[Line]) -> tuple[Spoken, list[st
             log.warning("%s does not speak: %s", name, error)
             failures.append(error)
     raise next((f for f in failures if isinstance(f, ProviderError)), failures[0])
+
+
+def _ledger(context: StageContext) -> CostLedger:
+    budget = Budget.of_voices(context.settings)
+    return ledger_of(
+        context.settings, video_id=context.brief.video_id, stage="voice", budget=budget
+    )
 
 
 def provider_of(name: str, voice: str, settings: Settings) -> VoiceProvider:
@@ -130,29 +140,23 @@ def provider_of(name: str, voice: str, settings: Settings) -> VoiceProvider:
     return PiperVoice(voice) if name == "piper" else HOSTED[name](settings)
 
 
-def check_budget(provider: VoiceProvider, characters: int, settings: Settings) -> None:
-    """Make sure that the day's budget has what the lines will cost.
+def speak_within_budget(
+    provider: VoiceProvider, lines: Sequence[Line], work: Path, timeout_s: float, ledger: CostLedger
+) -> Spoken:
+    """Let a provider speak: its price is held back before, what it may charge booked after.
 
     Raises:
-        QuotaExceededError: if it does not.
+        QuotaExceededError: if the day's budget does not have it.
     """
-    usd = characters * getattr(provider, "price_usd_per_million", 0.0) / 1e6
-    if usd == 0:
-        return
-    spent = 0.0
-    if settings.database_url is not None:
-        with connect(settings.database_url) as conn:
-            row = conn.execute(
-                "select coalesce(sum(cost_usd), 0) from ops.cost_ledger where stage = 'voice'"
-                " and created_at >= date_trunc('day', now() at time zone 'UTC') at time zone 'UTC'"
-            ).fetchone()
-        spent = float(row[0]) if row else 0.0
-    if spent + usd > settings.voice_daily_budget_usd:
-        raise QuotaExceededError(
-            f"{provider.name} would cost ${usd:.4f} and ${spent:.4f} of"
-            f" ${settings.voice_daily_budget_usd:g} are spent today; raise"
-            " YTEMPIRE_VOICE_DAILY_BUDGET_USD or wait until midnight UTC"
-        )
+    price = provider.price_usd_per_million / 1e6
+    if price == 0:
+        return provider.speak(lines, work, timeout_s)
+    hold = ledger.hold(provider.payee, price * sum(len(line.text) for line in lines))
+    try:
+        return provider.speak(lines, work, timeout_s)
+    finally:
+        spoken = provider.charged
+        ledger.settle(hold, provider.payee, {"characters": (spoken, spoken * price)})
 
 
 def join(board: Storyboard, takes: Sequence[Take]) -> tuple[Samples, Timeline]:

@@ -47,13 +47,13 @@ class _HostedVoice(ABC):
 
     def __init__(self, address_: Address, voice: str, settings: Settings) -> None:
         self._address, self._voice, self._settings = address_, voice, settings
+        self.payee, self.charged = f"{self.name}/{voice}", 0
         self.sleep: Callable[[float], None] = time.sleep
 
     def speak(self, lines: Sequence[Line], work: Path, timeout_s: float) -> Spoken:  # noqa: ARG002
         """Speak every line, within `timeout_s` altogether."""
         import httpx
 
-        cost = sum(len(line.text) for line in lines) * self.price_usd_per_million / 1e6
         deadline = time.monotonic() + timeout_s
         with httpx.Client(
             timeout=httpx.Timeout(self._settings.llm_timeout_s, connect=5.0),
@@ -61,7 +61,8 @@ class _HostedVoice(ABC):
             follow_redirects=False,
         ) as client:
             takes = [self._take(client, line, deadline) for line in lines]
-        return Spoken(f"{self.name}/{self._voice}", takes, round(cost, 6))
+        cost = self.charged * self.price_usd_per_million / 1e6
+        return Spoken(self.payee, takes, round(cost, 6))
 
     def _take(self, client: httpx.Client, line: Line, deadline: float) -> Take:
         def once() -> Take:
@@ -77,11 +78,13 @@ class _HostedVoice(ABC):
         try:
             answer = self._ask(client, line)
         except httpx.TimeoutException:
+            self.charged += len(line.text)  # it may have spoken all the same
             raise ProviderError(f"{self.name}: no answer in time") from None
         except httpx.HTTPError as error:
             raise ProviderError(f"{self.name}: {type(error).__name__}; retry later") from None
         if answer.status_code != 200:
             raise self._refusal(answer)
+        self.charged += len(line.text)
         return answer
 
     def _refusal(self, answer: httpx.Response) -> Exception:

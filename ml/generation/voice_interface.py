@@ -5,6 +5,7 @@ The mapping from emotion to pitch, rate and energy is that of the system design.
 
 from __future__ import annotations
 
+import re
 import wave
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -84,9 +85,17 @@ class Spoken:
 
 
 class VoiceProvider(Protocol):
-    """Speaks lines."""
+    """Speaks lines.
 
-    name: str
+    Attributes:
+        payee: provider and voice, as recorded with the video and in the ledger.
+        price_usd_per_million: of characters.
+        charged: characters that it may charge for so far, whatever became of their lines.
+    """
+
+    payee: str
+    price_usd_per_million: float
+    charged: int
 
     def speak(self, lines: Sequence[Line], work: Path, timeout_s: float) -> Spoken:
         """Speak every line into a take of its own.
@@ -152,11 +161,19 @@ def ssml(line: Line, *, voice: str = "", style: bool = False) -> str:
 
 
 def _emphasised(line: Line) -> str:
-    text = escape(line.text)
-    for piece in line.emphasis:
-        marked = escape(piece)
-        text = text.replace(marked, f'<emphasis level="moderate">{marked}</emphasis>', 1)
-    return text
+    """The text with each piece marked once; in one pass, so that no tag is taken for text."""
+    text, left = escape(line.text), {escape(piece) for piece in line.emphasis if piece}
+    if not left:
+        return text
+
+    def mark(found: re.Match[str]) -> str:
+        if found[0] not in left:
+            return found[0]
+        left.remove(found[0])
+        return f'<emphasis level="moderate">{found[0]}</emphasis>'
+
+    # The longest first: one piece may begin another.
+    return re.sub("|".join(map(re.escape, sorted(left, key=len, reverse=True))), mark, text)
 
 
 def _decibels(energy: float) -> float:

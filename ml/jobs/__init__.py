@@ -1,3 +1,3 @@
-"""Long work that the HTTP API hands to Airflow: `store` is a job's row, `run` does the work."""
+"""Long work that the HTTP API hands to Airflow: `run` does it, one module a kind."""
 
 from __future__ import annotations

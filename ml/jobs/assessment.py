@@ -12,16 +12,16 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from ml.exceptions import GenerationError
+from ml.exceptions import GenerationError, RequestError
 from ml.generation import checks as gate
 from ml.generation.gate_technical import MAX_SECONDS, MIN_SECONDS, picture_checks, sound_checks
-from ml.generation.media import probe
+from ml.generation.media import Streams, probe
 from ml.generation.thumbnail import MAX_BYTES
 from ml.generation.thumbnail_compose import SIZE
 from ml.generation.thumbnail_score import score
-from ml.jobs.files import content_key
 from ml.jobs.run import Task
 from ml.serving.assessments import assessment, text_checks
+from ml.serving.own_files import content_key
 from ml.serving.work_schemas import Assessment, AssessRequest, Check
 
 _MIN_SHARPNESS = 100.0
@@ -33,7 +33,7 @@ def assess(task: Task, request: Mapping[str, Any]) -> Assessment:
     """Measure the file, or the text, of a request.
 
     Raises:
-        GenerationError: if the file is not there, or not of the type that is said.
+        RequestError: if the file is not there, or not of the type that is said.
     """
     wanted = AssessRequest.model_validate(request)
     if wanted.content_type == "script":
@@ -53,12 +53,19 @@ def _fetched(task: Task, wanted: AssessRequest) -> Path:
     try:
         task.store.get_file(key, path)
     except FileNotFoundError:
-        raise GenerationError(f"there is no file at {address}") from None
+        raise RequestError(f"there is no file at {address}") from None
     return path
 
 
+def _streams(path: Path) -> Streams:
+    try:
+        return probe(path)
+    except GenerationError as error:
+        raise RequestError("the file is neither sound nor video that can be read") from error
+
+
 def _video(path: Path) -> list[gate.Check]:
-    found = probe(path)
+    found = _streams(path)
     formats = [found.video_codec, found.pixel_format, found.audio_codec]
     length = found.duration_s
     checks = [
@@ -67,15 +74,15 @@ def _video(path: Path) -> list[gate.Check]:
         gate.rule("frames_per_second", found.fps, "at least 24", (found.fps or 0) >= 24),
     ]
     if found.video_codec is None:
-        raise GenerationError("the file has no picture; say that it is audio")
+        raise RequestError("the file has no picture; say that it is audio")
     sound = sound_checks(path) if found.audio_codec else []
     return [*checks, *sound, *picture_checks(path)]
 
 
 def _audio(path: Path) -> list[gate.Check]:
-    found = probe(path)
+    found = _streams(path)
     if found.audio_codec is None:
-        raise GenerationError("the file has no sound")
+        raise RequestError("the file has no sound")
     rate = found.sample_rate or 0
     return [gate.rule("sample_rate", rate, "at least 22050", rate >= 22_050), *sound_checks(path)]
 
@@ -84,10 +91,10 @@ def _thumbnail(path: Path) -> list[gate.Check]:
     try:
         with Image.open(path) as opened:
             if opened.width * opened.height > _MOST_PIXELS:
-                raise GenerationError("the picture has too many pixels")
+                raise RequestError("the picture has too many pixels")
             image = opened.convert("RGB")
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise GenerationError("the file is no picture") from error
+        raise RequestError("the file is no picture") from error
     size, length = image.size, path.stat().st_size
     sharpness = score(image, 0.0, 0).sharpness
     return [

@@ -13,11 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from ml.exceptions import FatalError, YtempireError
+from ml.exceptions import FatalError, RequestError
 from ml.generation.artifacts import ArtifactStore, sha256_of
-from ml.jobs.store import JobStore, Kind
+from ml.serving.job_store import OUR_FAULT, JobStore, Kind
 from ml.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
@@ -68,13 +68,12 @@ class Task:
         return f"/ml/v1/jobs/{self.job_id}/files/{path.name}"
 
 
-def run_job(
-    kind: Kind, job_id: str, request: Mapping[str, Any], *, settings: Settings | None = None
-) -> None:
-    """Do the work and write its result to the job's row.
+def run_job(kind: Kind, job_id: str, *, settings: Settings | None = None) -> None:
+    """Do what the job's row asks for and write the result to it.
 
     Raises:
-        FatalError: if the request cannot be fulfilled; the row says why.
+        RequestError: if the request cannot be fulfilled; the row says why.
+        FatalError: if the platform cannot do it as it is set up; only the log says why.
         YtempireError: if something is away; trying again may help.
     """
     from tempfile import TemporaryDirectory
@@ -100,14 +99,16 @@ def run_job(
             Path(folder),
         )
         try:
-            answer: BaseModel = getattr(import_module(module), function)(task, request)
-        except (FatalError, ValidationError) as error:
+            answer: BaseModel = getattr(import_module(module), function)(task, found.request)
+        except RequestError as error:
             jobs.fail(job_id, str(error), "request")
+            raise
+        except FatalError:
+            jobs.fail(job_id, OUR_FAULT, "platform")
             raise
         jobs.complete(job_id, answer.model_dump(mode="json", by_alias=True), task.files)
 
 
-def record_failure(job_id: str, error: BaseException | None) -> None:
-    """Say that a job has used up its tries. What is not ours to tell stays in the log."""
-    text = str(error) if isinstance(error, YtempireError) else "the run failed; its log says why"
-    JobStore(get_settings().require("database_url")).fail(job_id, text, "platform")
+def record_failure(job_id: str) -> None:
+    """Say that a job has used up its tries."""
+    JobStore(get_settings().require("database_url")).fail(job_id, OUR_FAULT, "platform")

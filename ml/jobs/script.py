@@ -47,6 +47,10 @@ def write_script(task: Task, request: Mapping[str, Any]) -> ScriptAnswer:
         "estimated_performance": NULL_REASONS["estimated_performance"],
         **dict(_not_used(wanted)),
     }
+    judged = result.metrics["checkpoint"]
+    if judged["verdict"] != "pass":
+        # A caller gets what was written; a video would not be made of it unseen.
+        reasons["script"] = f"the gate says {judged['verdict']}; its weakest is {judged['weakest']}"
     if not brief.facts:
         reasons["topic"] = "the platform measured nothing about it, so nothing is claimed of it"
     return ScriptAnswer.model_validate(

@@ -6,7 +6,7 @@ import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ml.exceptions import GenerationError
+from ml.exceptions import RequestError
 from ml.generation.brief import ChannelBrief, VideoBrief
 from ml.generation.text import clean, latin, words
 from ml.generation.thumbnail import save_jpeg
@@ -34,7 +34,7 @@ def draw(task: Task, request: Mapping[str, Any]) -> ThumbnailAnswer:
     """Draw the variants of a request.
 
     Raises:
-        GenerationError: if neither the headline nor the title has letters that can be drawn.
+        RequestError: if neither the headline nor the title has letters that can be drawn.
     """
     wanted = ThumbnailRequest.model_validate(request)
     headline, brief = _headline(wanted), _brief(task, wanted)
@@ -70,7 +70,7 @@ def _headline(wanted: ThumbnailRequest) -> str:
         drawable = latin(clean(text or "", 80))
         if words(drawable):
             return drawable
-    raise GenerationError("neither the headline nor the title has words in Latin letters")
+    raise RequestError("neither the headline nor the title has words in Latin letters")
 
 
 def _brief(task: Task, wanted: ThumbnailRequest) -> VideoBrief:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ml.exceptions import GenerationError, SourceUnavailableError
+from ml.exceptions import RequestError, SourceUnavailableError
 from ml.generation.brief import ChannelBrief
+from ml.generation.llm.budget import Budget, ledger_of
 from ml.generation.media import loudness, probe, run_ffmpeg
 from ml.generation.text import clean, latin, words
-from ml.generation.voice import check_budget, provider_of
+from ml.generation.voice import provider_of, speak_within_budget
 from ml.generation.voice_enhance import enhance
 from ml.generation.voice_interface import (
     Emotion,
@@ -26,7 +27,8 @@ from ml.generation.voice_interface import (
 from ml.jobs.run import Task
 from ml.serving.work_schemas import VoiceAnswer, VoiceMetadata, VoiceRequest, VoiceSettings
 
-_TIMEOUT_S = 300
+# Of the 300 s that the task has.
+_SPEECH_S, _TIMEOUT_S = 200, 60
 _PAUSE_S = 0.28
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _CODECS = {
@@ -43,15 +45,18 @@ def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
     """Speak the text of a request into one file.
 
     Raises:
-        GenerationError: if the provider is not set up, or the text has nothing to say aloud.
+        RequestError: if the provider is not set up, or the text has nothing to say aloud.
     """
     wanted = VoiceRequest.model_validate(request)
     lines = _lines(wanted)
     voice = ChannelBrief.model_fields["voice"].default
     task.report("speaking", 0.1)
     provider = _provider(wanted, voice, task)
-    check_budget(provider, sum(len(line.text) for line in lines), task.settings)
-    spoken = provider.speak(lines, task.work, _TIMEOUT_S)
+    ledger = ledger_of(
+        task.settings, video_id=f"job-{task.job_id}", stage="voice",
+        budget=Budget.of_voices(task.settings),
+    )  # fmt: skip
+    spoken = speak_within_budget(provider, lines, task.work, _SPEECH_S, ledger)
     task.report("mastering", 0.7)
     raw = task.work / "raw.wav"
     write_wav(raw, _joined(spoken.takes), spoken.takes[0].rate)
@@ -85,19 +90,19 @@ def _provider(wanted: VoiceRequest, voice: str, task: Task) -> VoiceProvider:
     try:
         return provider_of(_PROVIDERS.get(wanted.provider, wanted.provider), voice, task.settings)
     except SourceUnavailableError as error:
-        raise GenerationError(
-            f"the provider {wanted.provider} is not set up here ({error}); ask for local"
+        raise RequestError(
+            f"the provider {wanted.provider} is not set up here; ask for local"
         ) from error
 
 
 def _lines(wanted: VoiceRequest) -> list[Line]:
     if wanted.ssml_enabled:
-        raise GenerationError("SSML is made here, not taken; send plain text and an emotion")
+        raise RequestError("SSML is made here, not taken; send plain text and an emotion")
     sentences = (latin(clean(part, 1000)) for part in _SENTENCE.split(wanted.text))
     emotion = _EMOTIONS.get(wanted.emotion, "neutral")
     lines = [Line(sentence, emotion) for sentence in sentences if words(sentence)]
     if not lines:
-        raise GenerationError("the text has no words in Latin letters; the voices speak English")
+        raise RequestError("the text has no words in Latin letters; the voices speak English")
     return lines
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ml.measures import technical_score
 from ml.serving.work_schemas import (
     Assessment,
     AssessmentDetails,
@@ -56,14 +57,6 @@ def text_checks(script: str) -> list[Check]:
             passed=share >= _MIN_VARIETY,
         )
     ]
-
-
-def technical_score(checks: Sequence[Check]) -> float | None:
-    """1 where every measurement is within its limit, else 0.8 less 0.1 for each further failure."""
-    if not checks:
-        return None
-    failures = sum(not check.passed for check in checks)
-    return 1.0 if failures == 0 else round(max(0.0, 0.8 - 0.1 * (failures - 1)), 4)
 
 
 def assessment(
@@ -155,5 +148,5 @@ def _quality(request: AssessRequest, checks: Sequence[Check], reasons: dict[str,
             return Quality(score=None, technical=None, creative=None)
         reasons["details.quality.score"] = "a heuristic: how little the text repeats itself"
         return Quality(score=checks[0].value, technical=None, creative=None)
-    score = technical_score(checks)
+    score = technical_score([check.passed for check in checks]) if checks else None
     return Quality(score=score, technical=score, creative=None)

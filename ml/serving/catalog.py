@@ -68,7 +68,8 @@ _BUSINESS = """
 select
     (select count(*) from content.videos)::float8 as videos_generated,
     (select avg(total) from (
-        select sum(cost_usd) as total from ops.cost_ledger where video_id is not null
+        -- work for callers is no video
+        select sum(cost_usd) as total from ops.cost_ledger where video_id not like 'job-%'
         group by video_id) as by_video)::float8 as cost_per_video,
     (select avg((verdict = 'published')::int) from content.videos)::float8 as quality_pass_rate,
     (select coalesce(sum(cost_usd), 0) from ops.cost_ledger)::float8 as api_costs

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import psycopg
 
 from ml.airflow_client import AirflowClient
-from ml.exceptions import ServiceUnavailableError
-from ml.jobs.store import Job, JobStore, Kind
+from ml.exceptions import FatalError, ServiceUnavailableError, YtempireError
+from ml.serving.job_store import OUR_FAULT, Job, JobStore, Kind
 from ml.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,6 @@ class Jobs:
         self.store = JobStore(settings.require("database_url"))
         self.airflow = AirflowClient(settings, timeout_s=_AIRFLOW_TIMEOUT_S, retries=1)
         self._followers: dict[str, set[asyncio.Queue[Job]]] = {}
-        self._seen: dict[str, Job] = {}
         self._asked_airflow: dict[str, float] = {}
         self._looking: asyncio.Task[None] | None = None
         self._pause_until = 0.0
@@ -74,7 +73,8 @@ class Jobs:
         await self.ask_airflow(lambda: self.airflow.run(dag_id, "none"))
         job, is_new = await asyncio.to_thread(self.store.add, job_id, kind, key_id, request, dag_id)
         if is_new or job.status == "submitted":
-            conf = {} if kind == "train" else {"job_id": job_id, "request": dict(request)}
+            # The work reads the request from the row: a key that is used again changes nothing.
+            conf = {} if kind == "train" else {"job_id": job_id}
             await self.ask_airflow(lambda: self.airflow.trigger(dag_id, conf, job.run_id))
         return job
 
@@ -113,7 +113,6 @@ class Jobs:
             self._followers[job.job_id].discard(changes)
             if not self._followers[job.job_id]:
                 del self._followers[job.job_id]
-                self._seen.pop(job.job_id, None)
                 self._asked_airflow.pop(job.job_id, None)
 
     async def close(self) -> None:
@@ -127,6 +126,7 @@ class Jobs:
 
         Raises:
             ServiceUnavailableError: if it does not answer.
+            FatalError: if it refuses.
         """
         if time.monotonic() < self._pause_until:
             raise ServiceUnavailableError("Airflow does not answer")
@@ -136,6 +136,9 @@ class Jobs:
             self._pause_until = time.monotonic() + _PAUSE_S
             self.problem = "it does not answer; scripts, voices, thumbnails and trainings wait"
             raise
+        except FatalError:
+            self.problem = "it refuses what the API asks of it; the log says what"
+            raise
         self.problem = ""
         return answer
 
@@ -143,7 +146,7 @@ class Jobs:
         while self._followers:
             try:
                 await self._tell_changes()
-            except (ServiceUnavailableError, psycopg.Error) as error:
+            except (YtempireError, psycopg.Error) as error:
                 log.warning("jobs cannot be followed now: %s", error)
                 await asyncio.sleep(1)
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -151,9 +154,8 @@ class Jobs:
     async def _tell_changes(self) -> None:
         rows = await asyncio.to_thread(self.store.read, list(self._followers))
         for job_id, job in rows.items():
-            if job != self._seen.get(job_id):
-                self._seen[job_id] = job
-                for follower in self._followers.get(job_id, ()):
+            for follower in self._followers.get(job_id, ()):
+                if follower.empty():  # a slow reader gets what is then the newest
                     follower.put_nowait(job)
             now = time.monotonic()
             if not job.is_finished and now > self._asked_airflow.get(job_id, now - 1):
@@ -165,7 +167,7 @@ class Jobs:
         try:
             run = await self.ask_airflow(lambda: self.airflow.run(job.dag_id, job.run_id))
             await asyncio.to_thread(self._settle, job, run)
-        except ServiceUnavailableError as error:
+        except YtempireError as error:
             log.warning("the run of job %s is not known now: %s", job.job_id, error)
 
     def _settle(self, job: Job, run: Mapping[str, Any] | None) -> None:
@@ -173,7 +175,7 @@ class Jobs:
             if (datetime.now(UTC) - job.created_at).total_seconds() > _LOST_AFTER_S:
                 self.store.fail(job.job_id, "its run was never started; ask again", "platform")
         elif run["state"] == "failed":
-            self.store.fail(job.job_id, "the run failed; its log says why", "platform")
+            self.store.fail(job.job_id, OUR_FAULT, "platform")
         elif job.kind == "train":
             self._settle_training(job, run["state"])
 

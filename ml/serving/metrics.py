@@ -31,9 +31,23 @@ LATENCY = Histogram(
 )
 REQUESTS = Counter("ytempire_requests", "Answers, by route and status", ["route", "status"])
 RECORDED = Counter("ytempire_predictions_recorded", "Predictions written to Postgres")
-SHED = Counter("ytempire_predictions_shed", "Predictions dropped because too many waited")
+SHED = Counter(
+    "ytempire_predictions_shed", "Predictions dropped: too many waited, or Postgres refuses them"
+)
 FALLBACKS = Counter("ytempire_batch_fallbacks", "Answers made of batch predictions")
 CACHE = Counter("ytempire_cache", "Look-ups of answers, by outcome", ["outcome"])
+SHADOW = Counter(
+    "ytempire_shadow_answers",
+    "Answers of a shadow: whether its call agrees with that of the version that answered",
+    ["model", "outcome"],
+)
+SHADOW_DISTANCE = Histogram(
+    "ytempire_shadow_distance", "Distance of a shadow's probability from the answer's", ["model"],
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1),
+)  # fmt: skip
+SHADOW_LATENCY = Histogram(
+    "ytempire_shadow_seconds", "Time of a shadow to answer", ["model"], buckets=_BUCKETS
+)
 
 _BY_MODEL = {
     name: Gauge(name, f"{text}, of the last measurement", ["model"], multiprocess_mode="mostrecent")

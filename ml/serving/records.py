@@ -1,8 +1,8 @@
 """Predictions on their way to `ml.model_predictions`, off the path of requests.
 
 A bounded queue is written in batches. When Postgres is away the queue fills and what comes then is
-shed and counted; what is left at the end and cannot be written goes to a file that the next start
-writes first.
+shed and counted, as is a prediction that Postgres refuses for what is in it. What is left at the
+end and cannot be written goes to a file that the next start writes first.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _EVERY_S = 0.5
 _BATCH = 1000
 _MOST_WAITING = 50_000
 _LAST_S = 5.0
+# For what is in a row: it would be refused again.
+_REFUSED = (psycopg.DataError, psycopg.IntegrityError)
 # Written again after a lost answer, a prediction is still one row: its id is its own.
 _TARGET = Merge(table="ml.model_predictions", key=("id",), same=("id",))
 _COLUMNS = (
@@ -78,10 +80,13 @@ class Recorder:
     def add(self, record: Record) -> None:
         """Take a prediction; one too many is dropped and counted."""
         if len(self._waiting) >= self._most:
-            self.shed += 1
-            metrics.SHED.inc()
+            self._drop()
             return
         self._waiting.append(record)
+
+    def _drop(self) -> None:
+        self.shed += 1
+        metrics.SHED.inc()
 
     def failed(self, model_id: str, prediction_type: str, error: Exception) -> None:
         """Take an answer that a version could not give, for the health of its rollout."""
@@ -112,7 +117,7 @@ class Recorder:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             try:
-                await asyncio.shield(asyncio.to_thread(self._write, batch))
+                written = await asyncio.shield(asyncio.to_thread(self._write_sound, batch))
             except (ServiceUnavailableError, psycopg.Error) as error:
                 log.warning("predictions are not written yet: %s", error)
                 self._waiting.extendleft(reversed(batch))
@@ -121,13 +126,15 @@ class Recorder:
                 # The thread may finish or not; writing twice is one row.
                 self._waiting.extendleft(reversed(batch))
                 raise
-            metrics.RECORDED.inc(len(batch))
+            metrics.RECORDED.inc(written)
         return True
 
     async def _write_failures(self) -> None:
         failures = [self._failures.popleft() for _ in range(len(self._failures))]
         try:
             await asyncio.to_thread(self._copy_failures, failures)
+        except _REFUSED as error:
+            log.error("%d failed answers are refused: %s", len(failures), type(error).__name__)
         except (ServiceUnavailableError, psycopg.Error) as error:
             log.warning("failed answers are not written yet: %s", error)
             self._failures.extend(failures)
@@ -135,6 +142,20 @@ class Recorder:
     def _copy_failures(self, failures: Sequence[tuple[str, str, str]]) -> None:
         with transaction(self._settings.require("database_url")) as conn:
             copy_rows(conn, "ml.serving_errors", ("model_id", "prediction_type", "error"), failures)
+
+    def _write_sound(self, batch: Sequence[Record]) -> int:
+        """Write, and drop alone what Postgres will never take; how many it took."""
+        try:
+            self._write(batch)
+            return len(batch)
+        except _REFUSED as error:
+            if len(batch) == 1:
+                # Its words may quote the input.
+                log.error("prediction %s is refused: %s", batch[0].id, type(error).__name__)
+                self._drop()
+                return 0
+        middle = len(batch) // 2
+        return self._write_sound(batch[:middle]) + self._write_sound(batch[middle:])
 
     def _write(self, batch: Sequence[Record]) -> None:
         with transaction(self._settings.require("database_url")) as conn:
@@ -161,7 +182,8 @@ class Recorder:
             try:
                 path.rename(taken)  # one worker only
                 lines = taken.read_text().splitlines()
-                self._write([Record(*json.loads(line)) for line in lines])
+                if lines:
+                    self._write_sound([Record(*json.loads(line)) for line in lines])
                 taken.unlink()
             except FileNotFoundError:
                 continue

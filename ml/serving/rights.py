@@ -19,6 +19,7 @@ _RIGHTS = (
     "grant select on ml.topics, ml.topic_assignments, ml.ml_models, ml.training_jobs,"
     " ml.model_performance_metrics, ml.drift_reports to {role}",
     "grant select, insert, update on ml.model_predictions to {role}",
+    "grant insert (model_id, prediction_type, error) on ml.serving_errors to {role}",
     "grant select (verdict) on content.videos to {role}",
     "grant select (video_id, cost_usd) on ops.cost_ledger to {role}",
     "grant select, insert, update on ops.api_jobs to {role}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 # No control characters: they are in no name, and Postgres refuses some.
@@ -24,9 +24,24 @@ Action = Literal["create_immediately", "create_soon", "monitor", "skip"]
 
 
 class Request(BaseModel):
-    """A body that holds nothing but what is known."""
+    """A body that holds nothing but what is known, and nothing that Postgres cannot keep."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_nul(cls, value: Any) -> Any:
+        if _has_nul(value):
+            raise ValueError("a text has the character NUL (U+0000); leave it out")
+        return value
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(map(_has_nul, value))
 
 
 def shown(**fields: Any) -> ConfigDict:

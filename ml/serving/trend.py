@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 NAME = "trend_video"
 _MOST_VIDEOS = 20
 _AT_ONCE = 256
+_Why = MissingFeatureError | ServiceUnavailableError
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class TrendEngine:
 
         async def compute() -> dict[str, Any]:
             videos, source, as_of = await self._videos(served, rows, topic.videos, why)
-            self._ask_beside(caller, rows)
+            self._ask_beside(caller, rows, videos, served)
             answer = topic_forecast(request, served, videos)
             answer["metadata"] |= {"source": source, "as_of": as_of}
             if left := len(topic.videos[:_MOST_VIDEOS]) - len(videos):
@@ -138,8 +139,9 @@ class TrendEngine:
         started = time.perf_counter()
         served = self._champions.get(NAME, caller)
         rows, why = await self._rows(served.run.layout, [video_id], f"video {video_id}")
-        (said,), source, as_of = await self._videos(served, rows, [video_id], why)
-        self._ask_beside(caller, rows)
+        videos, source, as_of = await self._videos(served, rows, [video_id], why)
+        (said,) = videos
+        self._ask_beside(caller, rows, videos, served)
         answer = {
             "prediction_id": str(uuid.uuid4()),
             "video_id": video_id,
@@ -170,27 +172,33 @@ class TrendEngine:
 
     async def _rows(
         self, layout: Layout, video_ids: Sequence[str], what: str
-    ) -> tuple[list[Row], str]:
+    ) -> tuple[list[Row], _Why]:
         """The videos with all features, and why the others have none."""
         try:
             rows = await self._reader.read(layout, video_ids)
         except ServiceUnavailableError as error:
-            return [], str(error)
+            return [], error
         as_of = self._catalog.now.as_of
-        usable, why = [], ""
+        usable: list[Row] = []
+        why = MissingFeatureError(f"{what} has no features")
         for row in rows:
             if missing := row.missing(as_of):
                 more = " and others" if len(missing) > 5 else ""
-                why = f"{what} has no {', '.join(missing[:5])}{more} in the online store"
+                named = f"{', '.join(missing[:5])}{more}"
+                why = MissingFeatureError(f"{what} has no {named} in the online store")
             else:
                 usable.append(row)
         return usable, why
 
     async def _videos(
-        self, served: Served, rows: Sequence[Row], video_ids: Sequence[str], why: str
+        self,
+        served: Served,
+        rows: Sequence[Row],
+        video_ids: Sequence[str] = (),
+        why: _Why | None = None,
     ) -> tuple[list[Video], str, str | None]:
         """Scores, where they come from, and of when."""
-        if not rows:
+        if not rows and why:
             return self._from_batch(served, video_ids[:_MOST_VIDEOS], why)
         values = [row.values() for row in rows]
         try:
@@ -210,25 +218,38 @@ class TrendEngine:
         times = [seen for row in rows for name in moving if (seen := row.event_times()[name])]
         return videos, "online", min(times).isoformat() if times else None
 
-    def _ask_beside(self, caller: str, rows: Sequence[Row]) -> None:
+    def _ask_beside(
+        self, caller: str, rows: Sequence[Row], said: Sequence[Video], served: Served
+    ) -> None:
         """Ask a shadow too, if there is one: it costs the caller no time."""
         shadow = self._champions.shadow(NAME, caller)
         if shadow is None or not rows or shadow.run.layout != rows[0].layout:
             return
-        task = asyncio.create_task(self._record_shadow(shadow, rows))
+        limit = served.run.decision_threshold
+        answered = {video.video_id: (video.probability, limit) for video in said}
+        task = asyncio.create_task(self._record_shadow(shadow, rows, answered))
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
 
-    async def _record_shadow(self, shadow: Served, rows: Sequence[Row]) -> None:
+    async def _record_shadow(
+        self, shadow: Served, rows: Sequence[Row], answered: Mapping[str, tuple[float, float]]
+    ) -> None:
         started = time.perf_counter()
         try:
-            videos, _, _ = await self._videos(shadow, rows, (), "")
+            videos, _, _ = await self._videos(shadow, rows)
         except Exception:
             log.warning("the shadow %s does not answer", shadow.model_id, exc_info=True)
+            metrics.SHADOW.labels(shadow.model_id, "failed").inc()
             return
-        latency = math.ceil((time.perf_counter() - started) * 1000)
+        seconds = time.perf_counter() - started
+        metrics.SHADOW_LATENCY.labels(shadow.model_id).observe(seconds)
+        latency = math.ceil(seconds * 1000)
         for video in videos:
             rising = video.probability >= shadow.run.decision_threshold
+            given, limit = answered[video.video_id]
+            agreed = "agrees" if rising == (given >= limit) else "differs"
+            metrics.SHADOW.labels(shadow.model_id, agreed).inc()
+            metrics.SHADOW_DISTANCE.labels(shadow.model_id).observe(abs(video.probability - given))
             said = {"probability": video.probability, "rising": rising}
             self._recorder.add(
                 Record(
@@ -246,14 +267,15 @@ class TrendEngine:
             )
 
     def _from_batch(
-        self, served: Served, video_ids: Sequence[str], why: str
+        self, served: Served, video_ids: Sequence[str], why: _Why
     ) -> tuple[list[Video], str, str | None]:
         batch = self._catalog.now.batch
         known = {each: batch[each] for each in video_ids if each in batch}
         # Another version's answer would be passed off as this one's.
         known = {name: said for name, said in known.items() if said.model_row == served.row_id}
         if not known:
-            raise MissingFeatureError(f"{why}; and the last batch did not score it")
+            # What is away is no fault of the request.
+            raise type(why)(f"{why}; and the last batch did not score it")
         metrics.FALLBACKS.inc()
         videos = [
             Video(

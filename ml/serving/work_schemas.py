@@ -14,7 +14,8 @@ from ml.serving.schemas import Name, Reasons, Request, shown
 
 HexColor = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 # Line breaks and tabs are part of a text; other control characters are of none.
-Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\S")]
+_IN_TEXT = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+Text = Annotated[str, StringConstraints(pattern=rf"^{_IN_TEXT}*[^\x00-\x20\x7f]{_IN_TEXT}*$")]
 Address = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]*$", max_length=500)]
 ContentType = Literal["script", "audio", "video", "thumbnail"]
 

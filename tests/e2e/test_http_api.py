@@ -188,7 +188,7 @@ def test_texts_are_scored_by_the_champion_or_it_is_said_that_there_is_none(api):
     deadline = time.monotonic() + 60
     while (answer := api.post("/ml/v1/score/quality", json={"texts": texts})).status_code == 503:
         if _no_champion(api, "quality_policy"):
-            return
+            pytest.skip("too little to learn quality_policy from: it has no champion, and says so")
         assert time.monotonic() < deadline, answer.text
         time.sleep(0.5)
     bait, plain = answer.json()["scores"]
@@ -201,7 +201,7 @@ def test_a_segment_is_recommended_to_or_it_is_said_that_there_is_no_champion(api
     answer = api.post("/ml/v1/recommend", json={"segments": ["XX/nobody/zz"], "k": 3})
     if _no_champion(api, "audience_preference"):
         assert answer.status_code == 503
-        return
+        pytest.skip("too little to learn audience_preference from: 503 is all there is to see")
     (segment,) = answer.json()["segments"]
     assert segment["source"] == "popularity"
     assert [topic["rank"] for topic in segment["topics"]] == [1, 2, 3]
@@ -278,6 +278,12 @@ def test_work_is_done_by_runs_of_airflow_and_fetched_by_its_caller_alone(api, pl
             headers={"Prefer": "respond-async", "Idempotency-Key": "the-same"},
         )
         assert again.json()["job_id"] == accepted.json()["job_id"]
+        other = api.post(
+            "/ml/v1/synthesize/voice",
+            json={"text": "Something else."},
+            headers={"Prefer": "respond-async", "Idempotency-Key": "the-same"},
+        )
+        assert (other.status_code, other.json()["error"]) == (422, "idempotency_key_reused")
         states = _events(api, accepted.json()["events_url"])
         assert states[-1]["status"] == "completed"
         assert [state["progress"] for state in states] == sorted(s["progress"] for s in states)
@@ -340,7 +346,7 @@ def test_a_training_is_started_and_followed_to_its_end(api):
     assert ended.current_epoch is None
     if ended.status == "failed":
         assert "too little to learn from" in ended.error
-        return
+        pytest.skip(f"the training ended as it says: {ended.error}")
     assert ended.artifacts.model_path.startswith("models:/trend_story/")
     assert ended.metrics.test["auc"] > 0.5
 

@@ -105,7 +105,7 @@ def test_two_workers_cannot_spend_the_same_dollar(paid):
 
     def hold() -> None:
         try:
-            held.append(ledger.hold(model, most))
+            held.append(ledger.hold(model.name, most))
         except QuotaExceededError as error:
             refused.append(error)
 
@@ -116,11 +116,11 @@ def test_two_workers_cannot_spend_the_same_dollar(paid):
         thread.join()
     assert (len(held), len(refused)) == (3, 5)
     assert [(row[3], row[5]) for row in rows(paid)] == [("held_usd", most)] * 3
-    ledger.settle(held[0], model, Usage(1_000_000, 100_000))
-    ledger.settle(held[1], model, Usage())
+    ledger.settle(held[0], model.name, model.booked(Usage(1_000_000, 100_000)))
+    ledger.settle(held[1], model.name, model.booked(Usage()))
     units = {row[3]: row[5] for row in rows(paid)}
     # A million tokens is a long prompt of this model's, at twice and one and a half the price.
     assert units == pytest.approx(
         {"prompt_tokens": 0.2, "completion_tokens": 0.075, "held_usd": most}
     )
-    assert ledger.hold(model, 0.4)
+    assert ledger.hold(model.name, 0.4)

@@ -15,10 +15,11 @@ from ml.exceptions import ServiceUnavailableError
 from ml.runtime import binaries, bootstrap
 from ml.runtime.services import postgres_programs
 from ml.runtime.state import State
-from ml.settings import PROJECT_ROOT
+from ml.settings import PROJECT_ROOT, get_settings
 
 _SCRIPT = PROJECT_ROOT / "docker" / "postgres-init.sh"
 _PARTS = ("ytempire", "airflow", "mlflow", "mlflow_auth", "feast", "optuna")
+_GUESTS = ("analyst", "serving")
 # What a password may contain that a script could take for something else.
 _AWKWARD = 'it\'s \\ "$HOME" :role'
 
@@ -66,7 +67,7 @@ def test_roles_have_no_rights_beyond_their_databases(server: State) -> None:
         rows = connection.execute(
             "select rolname from pg_roles where rolname = any(%s) and"
             " (rolsuper or rolcreatedb or rolcreaterole or rolreplication or rolbypassrls)",
-            [[*_PARTS, "analyst"]],
+            [[*_PARTS, *_GUESTS]],
         ).fetchall()
     assert rows == []
 
@@ -79,6 +80,29 @@ def test_analyst_enters_the_warehouse_and_changes_nothing(server: State) -> None
             connection.execute("create table t (n int)")
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         _connect(server, "analyst", "airflow", "first")
+
+
+def test_the_apis_login_has_its_rights_and_a_first_key_after_init(
+    server: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run_script(server, "first")
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        _connect(server, "serving", "ytempire", "first")
+    port = server.ports["postgres"]
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://ytempire:first@127.0.0.1:{port}/ytempire")
+    monkeypatch.setenv("YTEMPIRE_API_KEY", "k" * 40)
+    get_settings.cache_clear()
+    try:
+        bootstrap.migrate_application(get_settings())
+    finally:
+        monkeypatch.undo()
+        get_settings.cache_clear()
+    with _connect(server, "serving", "ytempire", "first") as connection:
+        keys = connection.execute("select roles from ops.api_keys").fetchall()
+        assert keys == [(["admin"],)]
+        for refused in ("delete from ops.api_jobs", "select payload from raw.records"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(refused.encode())
 
 
 def test_vectors_can_be_stored(server: State) -> None:
@@ -109,7 +133,7 @@ def test_missing_password_stops_the_script_before_it_creates_anything(server: St
 
 
 def _run_script(state: State, password: str) -> None:
-    names = [part.upper() for part in (*_PARTS, "analyst")]
+    names = [part.upper() for part in (*_PARTS, *_GUESTS)]
     result = _start_script(state, {f"{name}_DB_PASSWORD": password for name in names})
     assert result.returncode == 0, result.stderr
     assert password not in result.stdout + result.stderr

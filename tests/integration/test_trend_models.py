@@ -3,12 +3,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
+from links import Link
+from redis import Redis
 
 from ml import features, warehouse
 from ml.exceptions import ArchiveError, FatalError, MissingFeatureError, UnusableModelError
@@ -16,6 +20,9 @@ from ml.monitoring.drift import run_drift_report
 from ml.registry import aliases, recording, releases, training
 from ml.registry.audit import Cause
 from ml.registry.releases import Candidate
+from ml.serving import catalog, champions
+from ml.serving.app import create_app
+from ml.serving.security.keys import create_key
 from ml.settings import Settings
 from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect, copy_rows
@@ -32,6 +39,7 @@ AS_OF = START + timedelta(days=SPAN + LIFE)
 SERVICE = "trend_video_v2"
 # Of so few videos a larger share is needed to measure anything.
 PARAMS = {**load_params(), "test_share": 0.2}
+WEAK = {**PARAMS, "max_rounds": 1, "xgboost": {**PARAMS["xgboost"], "max_depth": 1}}
 BY_HAND = Cause("test", "promoted by hand")
 COLUMNS = (
     "source", "region", "video_id", "observed_at", "available_at", "chart_rank", "title",
@@ -230,9 +238,12 @@ def test_logged_model_has_signature_example_and_card(platform, release):
     assert release.tags["data_digest"] in card
 
 
-def test_worse_version_is_refused_and_the_champion_stays(platform, release):
-    weak = {**PARAMS, "max_rounds": 1, "xgboost": {**PARAMS["xgboost"], "max_depth": 1}}
-    refused = train_video(AS_OF, platform, weak)
+@pytest.fixture(scope="module")
+def refused(platform, release) -> releases.Release:
+    return train_video(AS_OF, platform, WEAK)
+
+
+def test_worse_version_is_refused_and_the_champion_stays(platform, release, refused):
     assert refused.aliases == ("challenger",)
     assert refused.version == "1.1.0"
     assert "does not beat" in refused.reason
@@ -397,3 +408,101 @@ def test_topics_are_found_once_and_keep_their_ids(platform):
         " where topics.topic_id is null",
     )
     assert orphans == 0
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def online(platform, release, monkeypatch, tmp_path) -> Settings:
+    """Settings of an API that looks around often, on the champion and the features of AS_OF."""
+    score_videos(AS_OF, platform)
+    features.materialise(None, AS_OF, platform)
+    monkeypatch.setattr(champions, "SERVED", (NAME,))
+    monkeypatch.setattr(champions, "POLL_S", 0.3)
+    monkeypatch.setattr(catalog, "REFRESH_S", 0.3)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    return platform.model_copy(update={"model_cache_dir": tmp_path, "as_of": AS_OF})
+
+
+def a_scored_video(platform: Settings) -> str:
+    return fetch(platform, "select max(entity_id) from ml.model_predictions")[0][0]
+
+
+def test_a_shadow_is_asked_beside_the_champion_and_compared_with_it(
+    platform, online, release, refused
+):
+    order = {"version": str(refused.mlflow_version), "percent": 100, "shadow": True}
+    _, key = create_key(platform, "curious", ["caller", "monitor"])
+    place, redis = f"serving:canary:{NAME}", Redis.from_url(platform.redis_url)
+    redis.set(place, json.dumps(order))
+    try:
+        with TestClient(create_app(online), headers={"X-API-Key": key}) as api:
+            until(lambda: (api.get("/ready").json()["models"] or [{}])[0].get("canary"), 60)
+            answer = api.post("/ml/v1/predict/video", json={"video_id": a_scored_video(platform)})
+            assert answer.json()["model_version"] == release.version
+            label = f'model="{NAME}_v{refused.version}"'
+            until(
+                lambda: f"ytempire_shadow_distance_count{{{label}}} 1" in api.get("/metrics").text
+            )
+            assert "ytempire_shadow_answers_total{" + label in api.get("/metrics").text
+    finally:
+        redis.delete(place)
+        redis.close()
+    query = (
+        "select m.version from ml.model_predictions as p join ml.ml_models as m"
+        " on m.id = p.model_id where p.metadata ->> 'shadow' = 'true'"
+    )
+    assert fetch(platform, query) == [(refused.version,)]
+
+
+def test_the_api_answers_and_says_what_is_away_whichever_service_it_is(platform, online):
+    """Redis, Postgres and MLflow go one by one, under a running API, and come back."""
+    fields = ("redis_url", "database_url", "mlflow_tracking_uri")
+    redis, postgres, mlflow = links = [Link(getattr(platform, field)) for field in fields]
+    wired = dict(zip(fields, (link.url for link in links), strict=True))
+    settings, video = online.model_copy(update=wired), a_scored_video(platform)
+    _, key = create_key(platform, "steady", ["caller"])
+    asked: list[str] = []
+
+    with TestClient(create_app(settings), headers={"X-API-Key": key}) as api:
+
+        def status_of_unknown() -> int:
+            return api.post("/ml/v1/predict/video", json={"video_id": "nobody"}).status_code
+
+        def ask() -> str:
+            answer = api.post("/ml/v1/predict/video", json={"video_id": video})
+            assert answer.status_code == 200, answer.text
+            asked.append(answer.json()["prediction_id"])
+            return answer.json()["source"]
+
+        def problem(part: str) -> str:
+            answer = api.get("/ready")
+            assert answer.status_code == 200, answer.text  # it goes on forecasting
+            return answer.json()["problems"].get(part, "")
+
+        until(lambda: api.get("/ready").status_code == 200, 60)
+        assert ask() == "online"
+        for link, part, said, source in (
+            (redis, NAME, "Redis", "batch"),
+            (postgres, "catalogue", "Postgres", "online"),
+            (mlflow, NAME, "MLflow does not answer", "online"),
+        ):
+            link.cut()
+            until(lambda part=part, said=said: said in problem(part))
+            assert ask() == source
+            assert status_of_unknown() == (503 if link is redis else 422)
+            link.mend()
+            until(lambda part=part: not problem(part))
+            assert ask() == "online"
+        mlflow.cut()
+    # A start without the registry serves what it served last; what was answered is on record.
+    with TestClient(create_app(settings), headers={"X-API-Key": key}) as api:
+        until(lambda: api.get("/ready").status_code == 200, 60)
+        assert ask() == "online"
+    query = "select count(*) from ml.model_predictions where id = any(%s::uuid[])"
+    assert fetch(platform, query, asked) == [(len(asked),)]

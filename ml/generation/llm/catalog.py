@@ -66,8 +66,16 @@ class Model(_Frozen):
 
     def cost_usd(self, usage: Usage) -> float:
         """What one request costs."""
+        return sum(usd for _, usd in self.booked(usage).values())
+
+    def booked(self, usage: Usage) -> dict[str, tuple[float, float]]:
+        """The tokens of one request and their dollars, by unit."""
         given, answered = self.prices(usage.prompt_tokens)
-        return usage.prompt_tokens * given + usage.completion_tokens * answered
+        tokens = (usage.prompt_tokens, usage.completion_tokens)
+        return {
+            "prompt_tokens": (tokens[0], tokens[0] * given),
+            "completion_tokens": (tokens[1], tokens[1] * answered),
+        }
 
 
 class _File(_Frozen):

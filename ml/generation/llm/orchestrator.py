@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from ml.exceptions import FatalError, GenerationError, ProviderError, RetriableError
 from ml.generation import prompting
-from ml.generation.llm.budget import CostLedger, ledger_of
+from ml.generation.llm.budget import Budget, CostLedger, ledger_of
 from ml.generation.llm.calls import Call, CallLog
 from ml.generation.llm.catalog import Task
 from ml.generation.llm.interface import (
@@ -84,7 +84,9 @@ class Orchestrator:
         """
         return cls(
             routes(settings),
-            partial(ledger_of, settings, video_id=video_id, stage=stage),
+            partial(
+                ledger_of, settings, video_id=video_id, stage=stage, budget=Budget.of(settings)
+            ),
             breakers(settings),
             cheapest_first=settings.llm_routing == "cheapest",
         )
@@ -198,7 +200,7 @@ class Orchestrator:
         if not model.is_free:
             asked = sum(prompt_size(prompt) for prompt in prompts)
             most = Usage(asked, limit * len(prompts))
-            hold = self._ledger.hold(model, model.cost_usd(most))
+            hold = self._ledger.hold(model.name, model.cost_usd(most))
         started, used, outcome = time.monotonic(), Usage(), "failed"
         try:
             answers = self._through_breaker(
@@ -216,7 +218,7 @@ class Orchestrator:
             raise
         finally:
             if hold:
-                self._ledger.settle(hold, model, used)
+                self._ledger.settle(hold, model.name, model.booked(used))
             self.calls.calls.append(
                 Call(
                     model.name, order.task, len(prompts), outcome,

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, WebSocket
 
-from ml.jobs.store import Job
 from ml.serving.job_schemas import (
     ModelType,
     TrainAnswer,
@@ -18,6 +17,7 @@ from ml.serving.job_schemas import (
     TrainRequest,
     TrainStatus,
 )
+from ml.serving.job_store import Job
 from ml.serving.routes import work_examples as examples
 from ml.serving.routes.predictions import Api
 from ml.serving.routes.work import Follow, JobId, own_job, send_events, state_of

@@ -15,10 +15,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Response, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel
 
-from ml.jobs.files import ForeignAddressError, content_key
-from ml.jobs.store import Job, Kind, is_job_id
 from ml.serving.assessments import ModelScores, assessment, text_checks
 from ml.serving.job_schemas import JobState
+from ml.serving.job_store import Job, Kind, is_job_id
+from ml.serving.own_files import ForeignAddressError, content_key
 from ml.serving.routes import work_examples as examples
 from ml.serving.routes.predictions import Api, record_texts, score_texts
 from ml.serving.security import ApiError, Caller, require

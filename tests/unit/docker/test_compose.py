@@ -26,6 +26,15 @@ _SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
 _OURS = {name: service for name, service in _SERVICES.items() if "build" in service}
 _EXAMPLE = (_FOLDER / ".env.example").read_text()
 _TARGETS = read(_FOLDER / "Dockerfile")
+# The embedded profile's own, or what the images and the names of databases and buckets say.
+_FIXED_HERE = {
+    "YTEMPIRE_STATE_DIR", "YTEMPIRE_DATA_DIR", "YTEMPIRE_PORTS", "YTEMPIRE_OUTBOX_DIR",
+    "YTEMPIRE_AIRFLOW_DATABASE_URL", "YTEMPIRE_MLFLOW_DATABASE_URL",
+    "YTEMPIRE_MLFLOW_AUTH_DATABASE_URL", "YTEMPIRE_S3_REGION", "YTEMPIRE_BUCKET_PREFIX",
+    "MLFLOW_EXPERIMENT_NAME", "YTEMPIRE_AIRFLOW_USERNAME", "YTEMPIRE_WORLD_FAULTS",
+    "YTEMPIRE_WORLD_DAILY_QUOTA", "YTEMPIRE_API_DATABASE_URL", "YTEMPIRE_STREAMING",
+    "MODEL_CACHE_DIR",
+}  # fmt: skip
 # Read by dbt's profile, by libraries, or by the images themselves.
 _OTHER_VARIABLES = re.compile(
     r"AIRFLOW__|YTEMPIRE_DBT_|DBT_ENV_SECRET_|MLFLOW_|AWS_|HF_HUB_OFFLINE$|DO_NOT_TRACK$"
@@ -125,7 +134,8 @@ def test_every_stream_has_a_service_that_asks_how_far_it_is() -> None:
 
 def test_every_variable_is_documented_and_every_documented_one_is_used() -> None:
     documented = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", _EXAMPLE, re.MULTILINE))
-    used = set(re.findall(r"\$\{([A-Z0-9_]+)", _TEXT)) | _passed_on()
+    secret = {each["environment"] for each in _COMPOSE["secrets"].values()}
+    used = set(re.findall(r"\$\{([A-Z0-9_]+)", _TEXT)) | _passed_on() | secret
     assert used == documented
 
 
@@ -157,6 +167,26 @@ def test_settings_know_every_variable_that_our_services_get() -> None:
     for name, service in _OURS.items():
         for variable in service.get("environment", {}):
             assert variable in aliases or _OTHER_VARIABLES.match(variable), f"{name}: {variable}"
+
+
+def test_every_setting_can_be_given_to_a_service_that_has_a_use_for_it() -> None:
+    aliases = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    given = {name for service in _SERVICES.values() for name in service.get("environment", {})}
+    assert aliases - given == _FIXED_HERE
+
+
+def test_the_api_has_its_own_login_and_no_key_of_a_provider_that_it_does_not_ask() -> None:
+    environment = _SERVICES["api"]["environment"]
+    assert environment["DATABASE_URL"].startswith("postgresql://serving:${SERVING_DB_PASSWORD:")
+    assert not [v for v in environment.values() if v and "${YTEMPIRE_DB_PASSWORD" in v]
+    assert {"YTEMPIRE_AIRFLOW_URL", "YTEMPIRE_AIRFLOW_PASSWORD"} <= set(environment)
+    # The owner makes the first key; the API may not.
+    assert "YTEMPIRE_API_KEY" in _SERVICES["init"]["environment"]
+    assert "YTEMPIRE_API_KEY" not in environment
+    generating = {"OPENAI_API_KEY", "ELEVENLABS_API_KEY", "THUMBNAIL_MODEL_PATH"}
+    assert not generating & set(environment)
+    for name in (*_workers(), "cli"):
+        assert generating <= set(_SERVICES[name]["environment"]), name
 
 
 def test_workers_serve_both_queues_and_only_one_of_them_each() -> None:

@@ -6,6 +6,7 @@ import pytest
 from ml.exceptions import GenerationError
 from ml.generation.captions import TimedSentence, Timeline, captions, from_srt, to_srt
 from ml.generation.checks import Check, Checkpoint, aggregate, decide
+from ml.generation.gate import exposed_check
 from ml.generation.gate_technical import sync_error_ms
 from ml.generation.media import loudnorm_report, probe
 from ml.generation.relevance import measure
@@ -45,6 +46,16 @@ def test_a_checkpoint_names_its_weakest_check():
 )
 def test_thresholds_belong_to_the_better_verdict(score, verdict):
     assert decide(score, 0.85, 0.60) == verdict
+
+
+def test_a_thumbnail_that_shows_too_much_is_not_passed_and_nobody_looking_is_no_score():
+    seen = {"nsfw": 0.7, "nsfw_reason": ""}
+    shown = exposed_check(seen, 0.6)
+    assert not shown.passed
+    assert Checkpoint.of("final", [shown], (0.85, 0.6)).verdict == "rejected"
+    assert exposed_check(seen | {"nsfw": 0.0}, 0.6).score == 1
+    unseen = exposed_check({"nsfw": None, "nsfw_reason": "not installed"}, 0.6)
+    assert (unseen.passed, unseen.score, unseen.reason) == (True, None, "not installed")
 
 
 def test_listed_words_match_whole_words_only():

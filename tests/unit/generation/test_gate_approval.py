@@ -42,8 +42,15 @@ def test_a_person_sees_thumbnail_scores_and_script_and_no_markup_of_a_source():
             "script": {"verdict": "held", "scores": {"overall": 0.7}, "weakest": "fluency"}
         },
         "checks": [
-            {"name": "fluency", "kind": "model", "value": -4.8, "score": 0.7},
-            {"name": "relevance", "kind": "heuristic", "value": 0.7, "score": 1.0},
+            {"name": "fluency", "part": "content", "kind": "model", "value": -4.8, "score": 0.7},
+            {
+                "name": "relevance",
+                "part": "content",
+                "kind": "heuristic",
+                "value": 0.7,
+                "score": 1.0,
+            },
+            {"name": "engagement", "part": "estimate", "kind": "model", "value": 0.1, "score": 0.1},
         ],
     }
     script = {"script": {"intro": {"text": "What is *it*?"}, "segments": [{"text": "Good."}],
@@ -53,4 +60,5 @@ def test_a_person_sees_thumbnail_scores_and_script_and_no_markup_of_a_source():
     assert "| script | held | 0.70 | fluency |" in shown
     assert "| fluency | model |" in shown
     assert "| relevance |" not in shown
+    assert "| engagement |" not in shown
     assert "> What is  it ?" in shown

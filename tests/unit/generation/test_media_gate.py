@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from media_faults import MEDIA_FAULTS, spoil
 
 from ml.exceptions import ConfigurationError, GenerationError
 from ml.generation import video
 from ml.generation.artifacts import LocalStore
 from ml.generation.brief import ChannelBrief, SeriesPoint, VideoBrief
 from ml.generation.checks import aggregate
-from ml.generation.gate_media_faults import MEDIA_FAULTS, spoil
 from ml.generation.gate_technical import video_checks
 from ml.generation.media import loudness, probe, run_ffmpeg
 from ml.generation.script import Scene, Sentence, Storyboard
@@ -109,6 +109,14 @@ def test_the_upright_twin_is_9_to_16_and_as_long(made):
     wide, upright = probe(made["video.mp4"]), probe(made["vertical.mp4"])
     assert (upright.width, upright.height) == (270, 480)
     assert upright.duration_s == pytest.approx(wide.duration_s, abs=0.1)
+
+
+def test_an_upright_twin_of_another_length_or_shape_is_found(context, made, tmp_path):
+    for fault in ("too_short", "wrong_size"):
+        twin = spoil(made["vertical.mp4"], fault, tmp_path / f"{fault}.mp4")
+        assert list(failed(context, made | {"vertical.mp4": twin}, made["video.mp4"])) == [
+            "upright"
+        ]
 
 
 def test_scenes_are_chapters(made):

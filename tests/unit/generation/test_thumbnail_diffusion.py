@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from ml.exceptions import ConfigurationError
+from ml.generation import thumbnail_diffusion
 from ml.generation.brief import ChannelBrief, VideoBrief
 from ml.generation.script import Scene, Sentence, Storyboard
 from ml.generation.thumbnail_diffusion import STYLES, paint, prompts, save_memory, style_of
@@ -120,6 +123,19 @@ def test_styles_follow_the_niche(niche, style):
 
 def test_every_variant_has_a_prompt_of_its_own():
     assert len({prompts(BRIEF, BOARD, number) for number in range(5)}) == 5
+
+
+def test_a_guidance_of_none_at_all_is_not_the_styles(monkeypatch, tmp_path):
+    asked = []
+
+    def pipeline(**given):
+        asked.append(given["guidance_scale"])
+        return SimpleNamespace(images=[Image.new("RGB", (128, 72))])
+
+    monkeypatch.setattr(thumbnail_diffusion, "_pipeline", lambda _: pipeline)
+    for guidance in (0.0, None, 3.0):
+        paint(BRIEF, BOARD, settings(tmp_path, thumbnail_guidance=guidance), 1)
+    assert asked == [0.0, STYLES["tech"].guidance, 3.0]
 
 
 def test_memory_options_reach_the_pipeline():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -288,3 +289,21 @@ def test_the_api_imports_no_trainer_no_generator_and_no_airflow():
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert found.stdout.strip() == "[] []", found.stdout + found.stderr
+
+
+@pytest.mark.parametrize(
+    ("request_type", "body"),
+    [
+        (schemas.QualityRequest, {"texts": ["fine", "not\0fine"]}),
+        (work_schemas.VoiceRequest, {"text": "fine, and then\0"}),
+        (work_schemas.VoiceRequest, {"text": "fine, and then \x07"}),
+        (work_schemas.AssessRequest, {"content_type": "script", "content_data": {"script": "\0"}}),
+        (job_schemas.TrainRequest, {"hyperparameters": {"a\0": 1}}),
+    ],
+)
+def test_a_text_that_postgres_cannot_keep_is_refused(request_type, body):
+    """It would hold up the predictions behind it."""
+    with pytest.raises(ValidationError):
+        request_type.model_validate(body)
+    clean = json.loads(json.dumps(body).replace("\\u0000", "").replace("\\u0007", ""))
+    request_type.model_validate(clean)

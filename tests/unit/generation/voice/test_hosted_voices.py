@@ -12,7 +12,8 @@ import pytest
 from ml.exceptions import ProviderError, QuotaExceededError, SourceUnavailableError
 from ml.generation.brief import ChannelBrief
 from ml.generation.captions import TimedSentence, Timeline, captions
-from ml.generation.voice import check_budget, provider_of, speak, trim
+from ml.generation.llm.budget import Budget, MemoryLedger
+from ml.generation.voice import provider_of, speak, speak_within_budget, trim
 from ml.generation.voice_hosted import HOSTED, word_ends
 from ml.generation.voice_interface import PROSODY, Line, Take, ssml
 from ml.settings import Settings
@@ -22,10 +23,14 @@ LINES = [Line("Two million views <today> & more.", "excited", ("Two million",)),
 
 def context(settings: Settings, tmp_path, verdict: str = "pass") -> SimpleNamespace:
     script = SimpleNamespace(metrics={"checkpoint": {"verdict": verdict}})
-    brief = SimpleNamespace(channel=ChannelBrief(channel_id="c", name="Trend Lab"))
+    brief = SimpleNamespace(video_id="v", channel=ChannelBrief(channel_id="c", name="Trend Lab"))
     return SimpleNamespace(
         settings=settings, upstream={"script": script}, brief=brief, work=tmp_path, timeout_s=60
     )
+
+
+def ledger(dollars: float = 5.0) -> MemoryLedger:
+    return MemoryLedger(Budget(dollars))
 
 
 @pytest.mark.parametrize("name", HOSTED)
@@ -107,11 +112,40 @@ def test_a_rejected_script_costs_nothing(settings, tmp_path):
     assert spoken.cost_usd == 0
 
 
-def test_the_budget_of_a_day_is_checked_before_the_call(settings):
-    voice = HOSTED["elevenlabs"](settings)
-    check_budget(voice, 40_000, settings)
+def test_a_slow_provider_leaves_the_next_one_its_time(settings, tmp_path, faults):
+    faults("slow;seconds=0.4;path=elevenlabs")
+    asked = settings.changed(
+        {"voice_primary_provider": "elevenlabs", "voice_fallback_provider": "azure",
+         "llm_timeout_s": 2.0}
+    )  # fmt: skip
+    slow = context(asked, tmp_path)
+    slow.timeout_s = 2.1
+    spoken, failures = speak(slow, [*LINES, Line("And more.")])
+    assert spoken.provider == "azure/en-US-AndrewNeural"
+    assert "takes too long" in failures[0]
+
+
+def test_the_budget_of_a_day_is_held_before_the_call_and_booked_after(settings, tmp_path):
+    voice, characters = HOSTED["elevenlabs"](settings), sum(len(line.text) for line in LINES)
+    book = MemoryLedger(Budget.of_voices(settings.changed({"voice_daily_budget_usd": 0.006})))
+    spoken = speak_within_budget(voice, LINES, tmp_path, 30, book)
+    assert spoken.cost_usd == pytest.approx(characters * 1e-4)
+    assert [row[1:] for row in book.rows.values()] == [
+        ("elevenlabs/21m00Tcm4TlvDq8ikWAM", pytest.approx(characters * 1e-4))
+    ]
     with pytest.raises(QuotaExceededError, match="YTEMPIRE_VOICE_DAILY_BUDGET_USD"):
-        check_budget(voice, 60_000, settings)
+        speak_within_budget(HOSTED["elevenlabs"](settings), LINES, tmp_path, 30, book)
+    assert len(book.rows) == 1
+
+
+def test_lines_that_were_paid_before_a_failure_are_booked(settings, tmp_path, faults):
+    voice, book = HOSTED["elevenlabs"](settings), ledger()
+    voice.sleep = lambda _: faults("401")
+    faults("malformed")  # answered, and charged for, before the key is refused
+    with pytest.raises(SourceUnavailableError):
+        speak_within_budget(voice, LINES, tmp_path, 30, book)
+    ((_, _, dollars),) = book.rows.values()
+    assert dollars == pytest.approx(len(LINES[0].text) * 1e-4)
 
 
 def test_ssml_is_well_formed_and_carries_the_prosody():
@@ -123,6 +157,15 @@ def test_ssml_is_well_formed_and_carries_the_prosody():
     assert any(e.tag.endswith("express-as") and e.get("style") == "excited" for e in root.iter())
     assert [e.text for e in root.iter() if e.tag.endswith("emphasis")] == ["Two million"]
     assert "prosody" not in ssml(Line("Plain."))
+
+
+def test_a_piece_that_is_stressed_is_not_looked_for_in_the_marks_of_another():
+    line = Line("A moderate level of emphasis & a level.", "neutral",
+                ("moderate", "level", "emphasis &", "a level"))  # fmt: skip
+    root = ElementTree.fromstring(ssml(line))  # noqa: S314 - ours
+    assert "".join(root.itertext()) == line.text
+    stressed = [e.text for e in root.iter() if e.tag.endswith("emphasis")]
+    assert stressed == ["moderate", "level", "emphasis &", "a level"]
 
 
 def test_the_mapping_of_emotions_is_that_of_the_design():

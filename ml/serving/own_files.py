@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import re
 
-from ml.exceptions import FatalError
+from ml.exceptions import RequestError
 from ml.settings import Settings
 
 _OF_JOB = re.compile(r"/ml/v1/jobs/([0-9a-f-]{36})/files/([A-Za-z0-9][A-Za-z0-9_.-]{0,63})")
 _KEY = re.compile(r"(?:jobs|videos)(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
 
 
-class ForeignAddressError(FatalError):
+class ForeignAddressError(RequestError):
     """An address is none of the platform's own files."""
-
-
-def job_of(address: str) -> str | None:
-    """The id of the job whose file an address is, if it is one's."""
-    match = _OF_JOB.fullmatch(address)
-    return match[1] if match else None
 
 
 def content_key(address: str, settings: Settings) -> str:

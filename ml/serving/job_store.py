@@ -22,6 +22,9 @@ Kind = Literal[
 ]
 Fault = Literal["request", "platform"]
 
+# What a caller is told of a failure that is ours: its own words may name what we are set up with.
+OUR_FAULT = "the platform could not do it; the log of the run says why"
+
 _COLUMNS = (
     "job_id::text, kind, key_id, request, dag_id, run_id, status, progress, step, result, files,"
     " error, fault, created_at, finished_at"
