@@ -78,6 +78,7 @@ def newcomers(seed: int = 13) -> Iterator[tuple]:
         first = AS_OF + timedelta(days=int(number * 34 / NEWCOMERS), minutes=int(number % 60))
         growth, views = float(random.exponential(0.5)), float(random.lognormal(10, 1))
         liked = bool(random.random() < 0.5)
+        views_a_like = float(random.uniform(5, 12) if liked else random.uniform(40, 90))
         for day in range(LIFE):
             at = first + timedelta(days=day)
             yield (
@@ -85,7 +86,7 @@ def newcomers(seed: int = 13) -> Iterator[tuple]:
                 f"I made a {SUBJECTS[number % 4]} part {number}",
                 f"channel{number % 60}", f"Channel {number % 60}", 28,
                 first - timedelta(hours=float(random.uniform(5, 90))), "en", 60.0 + number % 500,
-                int(views), int(views / (8 if liked else 60)) + 1, int(views / 200) + 1,
+                int(views), int(views / views_a_like) + 1, int(views / 200) + 1,
                 2, False, "raw/test", False,
             )  # fmt: skip
             views *= math.exp(max(0.0, growth + random.normal(0, 0.03)))
