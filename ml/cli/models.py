@@ -48,19 +48,45 @@ def train_trend(
     search: Annotated[
         bool, typer.Option("--search", help="First search the parameters; only of videos.")
     ] = False,
-    minutes: Annotated[float, typer.Option(help="After which the search begins no trial.")] = 30,
+    niche: Annotated[
+        str | None,
+        typer.Option(
+            help="Adapt the champion of videos to this niche of `marts.dim_niche`, such as gaming;"
+            " it is refused unless it beats that champion on the niche's last weeks."
+        ),
+    ] = None,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            "--minutes",
+            "--budget-minutes",
+            min=0,
+            help="After which a search begins no trial, and an adaptation no attempt.",
+        ),
+    ] = 30,
     as_json: JsonFlag = False,
 ) -> None:
     """Train `trend_video`, `trend_story` or `trend_topic` on what was known at a moment.
 
     A search is kept in the database `optuna` and goes on where an earlier one of the same rows was.
+    With a niche `trend_video_NICHE` is registered.
 
     Example: ytempire train trend --search --minutes 30
+
+    Example: ytempire train trend --niche gaming --budget-minutes 10
     """
     run: Callable[[datetime], Release]
     if search and model != "video":
         raise typer.BadParameter(f"there is no search for {model}; leave out --search")
-    if search:
+    if niche is not None and (search or model != "video"):
+        raise typer.BadParameter(
+            "--niche adapts the model of videos; leave out --search and --model"
+        )
+    if niche is not None:
+        from ml.trend.video.niche import train_niche
+
+        run = partial(train_niche, niche, minutes=minutes)
+    elif search:
         run = partial(_searched, minutes)
     elif model == "video":
         from ml.trend.video.train import train_video as run

@@ -143,7 +143,8 @@ def load_champion(name: str, settings: Settings | None = None) -> tuple[Any, Rel
 
 def family(name: str) -> str:
     """What `ytempire train` calls a model."""
-    return name.partition("_")[0]
+    kind, _, niche = name.partition("_video_")
+    return f"{kind} --niche {niche}" if niche else name.partition("_")[0]
 
 
 def load(release: Release, settings: Settings | None = None) -> Any:

@@ -65,6 +65,16 @@ def fit_calibrator(
 ) -> Calibrator:
     """Choose among none, Platt, isotonic and stacked by cross-validated log loss on these rows.
 
+    `best_calibrator` also says that loss.
+    """
+    return best_calibrator(raw, outcome, seed, beside)[0]
+
+
+def best_calibrator(
+    raw: Array, outcome: npt.NDArray[Any], seed: int, beside: Array | None = None
+) -> tuple[Calibrator, float]:
+    """The curve that `fit_calibrator` chooses, and its cross-validated log loss.
+
     Args:
         raw: uncalibrated probabilities, shape (n,).
         outcome: 0 or 1.
@@ -87,7 +97,8 @@ def fit_calibrator(
             curve = _calibrator(kind, raw[fit], outcome[fit], others[fit])
             calibrated = curve(raw[check], others[check])
             losses[kind] += float(log_loss(outcome[check], calibrated, labels=[0, 1]))
-    return _calibrator(min(losses, key=lambda kind: losses[kind]), raw, outcome, others)
+    best = min(losses, key=lambda kind: losses[kind])
+    return _calibrator(best, raw, outcome, others), losses[best] / folds.get_n_splits()
 
 
 def _calibrator(kind: str, raw: Array, outcome: npt.NDArray[Any], beside: Array) -> Calibrator:

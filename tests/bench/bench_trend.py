@@ -28,8 +28,9 @@ from ml.settings import get_settings
 from ml.storage.postgres import connect
 from ml.trend.video import evaluate
 from ml.trend.video.backtest import backtest
+from ml.trend.video.candidate import held_out
 from ml.trend.video.dataset import build_dataset, load_params, shown_in, split_in_time
-from ml.trend.video.train import fit, held_out, with_baselines, with_heads
+from ml.trend.video.train import fit, with_baselines, with_heads
 
 _OUT = Path(__file__).parent / "results" / "trend.json"
 _SHOWN = ("accuracy", "auc", "ece")

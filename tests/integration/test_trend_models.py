@@ -15,9 +15,15 @@ from links import Link
 from redis import Redis
 
 from ml import features, warehouse
-from ml.exceptions import ArchiveError, FatalError, MissingFeatureError, UnusableModelError
+from ml.exceptions import (
+    ArchiveError,
+    FatalError,
+    MissingFeatureError,
+    TooFewRowsError,
+    UnusableModelError,
+)
 from ml.monitoring.drift import run_drift_report
-from ml.registry import aliases, recording, releases, training
+from ml.registry import aliases, recording, releases, training, validation
 from ml.registry.audit import Cause
 from ml.registry.releases import Candidate
 from ml.serving import catalog, champions
@@ -29,6 +35,7 @@ from ml.storage.postgres import connect, copy_rows
 from ml.topics import assign_topics
 from ml.trend.archives import evaluate_archives
 from ml.trend.video.dataset import build_dataset, load_params
+from ml.trend.video.niche import train_niche
 from ml.trend.video.predict import score_videos
 from ml.trend.video.train import NAME, train_video
 
@@ -37,6 +44,8 @@ START = datetime(2021, 1, 1, 5, tzinfo=UTC)
 VIDEOS, SPAN, LIFE = 900, 60, 6
 AS_OF = START + timedelta(days=SPAN + LIFE)
 SERVICE = "trend_video_v2"
+# Videos of a niche that comes up later.
+NEWCOMERS, LATER = 300, AS_OF + timedelta(days=40)
 # Of so few videos a larger share is needed to measure anything.
 PARAMS = {**load_params(), "test_share": 0.2}
 WEAK = {**PARAMS, "max_rounds": 1, "xgboost": {**PARAMS["xgboost"], "max_depth": 1}}
@@ -70,16 +79,46 @@ def observations(seed: int = 11) -> Iterator[tuple]:
             growth *= 0.85 if category == 10 else 0.35
 
 
+def newcomers(seed: int = 13) -> Iterator[tuple]:
+    """Daily observations of a new niche, where growth lasts if people like the video."""
+    random = np.random.default_rng(seed)
+    for number in range(NEWCOMERS):
+        first = AS_OF + timedelta(days=int(number * 34 / NEWCOMERS), minutes=int(number % 60))
+        growth, views = float(random.exponential(0.5)), float(random.lognormal(10, 1))
+        liked = bool(random.random() < 0.5)
+        views_a_like = float(random.uniform(5, 12) if liked else random.uniform(40, 90))
+        for day in range(LIFE):
+            at = first + timedelta(days=day)
+            yield (
+                "youtube-panel", "ZZ", f"novel{number:05d}", at, at, 1 + number % 50,
+                f"I made a {SUBJECTS[number % 4]} part {number}",
+                f"channel{number % 60}", f"Channel {number % 60}", 28,
+                first - timedelta(hours=float(random.uniform(5, 90))), "en", 60.0 + number % 500,
+                int(views), int(views / views_a_like) + 1, int(views / 200) + 1,
+                2, False, "raw/test", False,
+            )  # fmt: skip
+            views *= math.exp(max(0.0, growth + random.normal(0, 0.03)))
+            growth *= 0.95 if liked else 0.2
+
+
 @pytest.fixture(scope="module")
 def platform(own_database: Settings, tmp_path_factory) -> Settings:
-    """Settings of a database of its own, with 900 videos, their staging and feature tables."""
+    """Settings of a database of its own, with 1,200 videos, their staging and feature tables.
+
+    It is the moment before the new niche.
+    """
     # A folder of archives, even an empty one, means that real rows count.
-    settings = own_database.model_copy(update={"data_dir": tmp_path_factory.mktemp("d")})
+    changes = {"data_dir": tmp_path_factory.mktemp("d"), "as_of": AS_OF}
+    settings = own_database.model_copy(update=changes)
     with connect(settings.database_url) as conn:
-        copy_rows(conn, "raw.youtube_videos", COLUMNS, observations())
+        copy_rows(conn, "raw.youtube_videos", COLUMNS, [*observations(), *newcomers()])
         conn.execute("analyze raw.youtube_videos")
-    select = ["run", "--select", "+path:models/features", "path:models/staging"]
-    warehouse.run_dbt(select, as_of=AS_OF, settings=settings)
+    select = ["run", "--select", "+path:models/features", "path:models/staging", "dim_niche"]
+    warehouse.run_dbt(select, as_of=LATER, settings=settings)
+    with connect(settings.database_url) as conn:
+        # As publishing does it, which needs every mart.
+        conn.execute("create schema if not exists marts")
+        conn.execute("create view marts.dim_niche as select * from marts_build.dim_niche")
     features.apply(settings)
     return settings
 
@@ -334,6 +373,40 @@ def test_scores_are_written_once_per_video_and_moment(platform, release):
     assert len(rows) == first.scored
     assert all(0 <= probability <= 1 and version == "1.0.0" for probability, _, version in rows)
     assert len({round(probability, 3) for probability, _, _ in rows}) > 10
+
+
+def test_champion_is_adapted_to_a_niche_that_differs(platform, release):
+    adapted = train_niche("technology", LATER, settings=platform)
+    assert adapted.name == "trend_video_technology"
+    assert adapted.is_champion, adapted.reason
+    tags, figures = adapted.tags, json.loads(adapted.tags["metrics"])
+    assert (tags["adapted_from"], tags["adapted_from_version"]) == (NAME, release.version)
+    assert (tags["niche"], tags["category_id"]) == ("technology", "28")
+    assert figures["model"]["rows"] == figures["global"]["rows"] > 100
+    assert figures["model"]["auc"] > figures["global"]["auc"] + 0.02
+    # The same rows and the same champion are the same version.
+    again = train_niche("technology", LATER, settings=platform)
+    assert (again.reused, again.mlflow_version) == (True, adapted.mlflow_version)
+    # What serves for all videos is untouched, and forecasts of both mean the same.
+    served, general = releases.load_champion(NAME, platform)
+    assert general.mlflow_version == release.mlflow_version
+    own = releases.load(adapted, platform).get_raw_model()
+    thresholds = {m.specification.growth_threshold for m in (own, served.get_raw_model())}
+    assert len(thresholds) == 1
+    report = validation.validate(adapted.name, adapted.version, platform)
+    [surely] = [f for f in report.findings if f.criterion == "comparison_surely_better: global"]
+    assert surely.passed
+    assert surely.figure > 0
+    assert fetch(
+        platform, "select status from ml.ml_models where model_name = %s", adapted.name
+    ) == [("champion",)]
+
+
+def test_niche_that_cannot_be_adapted_to_is_refused_with_the_reason(platform, release):
+    with pytest.raises(FatalError, match=r"no niche 'knitting'; there are .*gaming.*technology"):
+        train_niche("knitting", LATER, settings=platform)
+    with pytest.raises(TooFewRowsError, match=r"niche gaming has \d+ labelled.*at least 150"):
+        train_niche("gaming", LATER, settings=platform)
 
 
 def test_drift_report_leaves_a_row_and_a_page(platform, release):

@@ -27,7 +27,8 @@ class Cases:
         source: what the cases are and of when, for the report.
         labels: by unit what came of it, 0 or 1; None where that is not known.
         groups: by name of a slice the value of each unit.
-        rivals: by plain method its score of each unit.
+        rivals: by plain method, or other model, its score of each unit.
+        surely: rivals that must be beaten beyond doubt; the others must not be better.
     """
 
     inputs: pd.DataFrame
@@ -35,6 +36,7 @@ class Cases:
     labels: npt.NDArray[np.int64] | None = None
     groups: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     rivals: Mapping[str, Array] = field(default_factory=dict)
+    surely: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

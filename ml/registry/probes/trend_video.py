@@ -1,4 +1,7 @@
-"""`trend_video`: videos on their second day whose 48 hours are over, from the feature store."""
+"""`trend_video`: videos on their second day whose 48 hours are over, from the feature store.
+
+What was adapted to a niche is tried on the videos of that niche, and has to beat the model of all.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml import clock
+from ml.registry import releases
 from ml.registry.probes.base import Array, Behaviour, Cases, Probe
 from ml.registry.releases import Release
 from ml.settings import Settings
@@ -36,17 +40,26 @@ class TrendVideoProbe(Probe):
     ) -> Cases:
         """First predictions after the training of both versions, with the label of this one."""
         params = load_params()
+        niche = int(release.tags["category_id"]) if "category_id" in release.tags else None
+        general = None if niche is None else releases.load_champion(self.name, settings)
         since = datetime.fromisoformat(release.tags["test_start"])
-        if champion is not None and "train_end" in champion.tags:
-            since = max(since, datetime.fromisoformat(champion.tags["train_end"]))
+        for each in (champion, general[1] if general else None):
+            if each is not None and "train_end" in each.tags:
+                since = max(since, datetime.fromisoformat(each.tags["train_end"]))
         with connect(settings.require("database_url")) as conn:
             now = clock.as_of(conn, settings)
         now = max(now, datetime.fromisoformat(release.tags["as_of"]))
         limits = bounds(now, params, settings, since - _BEFORE) | {"max_day": 1}
         rows, _ = labelled_frame(limits, params, settings)
-        rows = rows[rows["event_timestamp"] >= since].tail(_MOST_ROWS).reset_index(drop=True)
+        rows = rows[rows["event_timestamp"] >= since]
+        if niche is not None:
+            rows = rows[rows["category_id"] == niche]
+        rows = rows.tail(_MOST_ROWS).reset_index(drop=True)
         raw = model.get_raw_model()
         specification = raw.specification
+        rivals = {} if raw.baselines is None else _plain(raw.baselines, rows)
+        if general is not None:
+            rivals["global"] = general[0].get_raw_model().predict_proba(rows)
         return Cases(
             inputs=model_input(rows, specification.columns),
             source=f"{len(rows)} videos first predicted from {since:%Y-%m-%d %H:%M} to"
@@ -56,7 +69,8 @@ class TrendVideoProbe(Probe):
                 "category": rows["category_id"].to_numpy(),
                 "language": rows["language"].fillna("und").to_numpy(),
             },
-            rivals={} if raw.baselines is None else _plain(raw.baselines, rows),
+            rivals=rivals,
+            surely=frozenset({"global"} & set(rivals)),
         )
 
     def behaviours(self, model: Any, inputs: pd.DataFrame) -> Iterator[Behaviour]:

@@ -118,13 +118,15 @@ def _findings(
 ) -> tuple[str, list[Finding]]:
     """What the cases are and every finding; what cannot be tried at all is one that fails."""
     try:
-        probe = probe_of(release.name)
+        # What was adapted from another model is tried like that one.
+        kind = release.tags.get("adapted_from", release.name)
+        probe = probe_of(kind)
         model = releases.load(release, settings)
         rival = champion if champion and champion.mlflow_version != release.mlflow_version else None
         cases = probe.cases(model, release, rival, settings)
     except FatalError as error:
         return "nothing", [Finding("contract", 0.0, 1.0, False, str(error))]
-    trial = Trial(probe, model, release, cases, criteria_of(release.name, settings))
+    trial = Trial(probe, model, release, cases, criteria_of(kind, settings))
     found: list[Finding] = []
     for name, check in CHECKS.items():
         try:
@@ -139,8 +141,9 @@ def _findings(
 def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Iterator[Finding]:
     """Against the champion and each plain method, on the same fresh rows.
 
-    Refused is what is worse by more than the tolerance, or surely worse at all. Where there are no
-    fresh rows with outcomes, the figures of the training decide.
+    Refused is what is worse by more than the tolerance, or surely worse at all; or, beside one that
+    must be beaten beyond doubt, what is not surely better. Where there are no fresh rows with
+    outcomes, the figures of the training decide.
     """
     probe, cases, criteria = trial.probe, trial.cases, trial.criteria
     if cases.labels is None:
@@ -166,12 +169,15 @@ def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Ite
             log.warning("not compared with the champion: %s", error)
     for name, score in rivals.items():
         found = compare(cases.labels, own, score, criteria.confidence, calls.get(name))  # type: ignore[arg-type] # a pair
+        detail = f"AUC {found.own:.4f} and {found.rival:.4f} on {found.rows} rows, {found.tested}"
+        if name in cases.surely:
+            yield Finding(
+                f"comparison_surely_better: {name}", found.low, 0.0, found.low > 0, detail
+            )
+            continue
         passed = found.gain >= -criteria.comparison_tolerance and found.high >= 0
-        tested = f"[{found.low:+.4f}, {found.high:+.4f}], p {found.p_value:.3g}"
-        yield Finding(
-            f"comparison_tolerance: {name}", found.gain, -criteria.comparison_tolerance, passed,
-            f"AUC {found.own:.4f} and {found.rival:.4f} on {found.rows} rows, {tested}",
-        )  # fmt: skip
+        limit = -criteria.comparison_tolerance
+        yield Finding(f"comparison_tolerance: {name}", found.gain, limit, passed, detail)
 
 
 def _training_comparison(release: Release) -> Iterator[Finding]:

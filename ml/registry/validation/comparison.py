@@ -36,6 +36,11 @@ class Difference:
         """How much better the own one is."""
         return self.own - self.rival
 
+    @property
+    def tested(self) -> str:
+        """For people: the interval of the gain and its p value."""
+        return f"[{self.low:+.4f}, {self.high:+.4f}], p {self.p_value:.3g}"
+
     def as_dict(self) -> dict[str, Any]:
         """For a report."""
         return {**asdict(self), "gain": self.gain}

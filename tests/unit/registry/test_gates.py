@@ -12,7 +12,7 @@ from ml.exceptions import ConfigurationError, FatalError, MissingFeatureError
 from ml.registry.health import Figures, problems
 from ml.registry.probes import _PROBES, Cases, Probe, probe_of
 from ml.registry.releases import Release
-from ml.registry.validation import checks
+from ml.registry.validation import _comparisons, checks
 from ml.registry.validation.checks import Trial
 from ml.registry.validation.criteria import criteria_of
 from ml.settings import Settings
@@ -107,6 +107,21 @@ def test_a_slice_that_is_surely_worse_is_named():
     [found] = checks.fairness(trial(curve, labels=labels, groups={"half": half}))
     assert not found.passed
     assert found.detail.startswith("all 0.500, 1: 0.000")
+
+
+def test_a_rival_that_must_surely_be_beaten_is_not_beaten_by_being_no_worse():
+    labels = (X + np.random.default_rng(5).normal(size=300) > 0).astype(int)
+    rivals = {"global": X + 0.05 * np.random.default_rng(6).normal(size=300)}
+
+    def found(**cases):
+        [one] = _comparisons(trial(curve, labels=labels, **cases), None, SETTINGS)
+        return one.criterion, one.passed
+
+    assert found(rivals=rivals) == ("comparison_tolerance: global", True)
+    surely = frozenset(rivals)
+    assert found(rivals=rivals, surely=surely) == ("comparison_surely_better: global", False)
+    rivals["global"] = np.random.default_rng(7).normal(size=300)
+    assert found(rivals=rivals, surely=surely) == ("comparison_surely_better: global", True)
 
 
 def test_a_model_without_a_probe_is_refused_and_every_registered_one_has_its_own():

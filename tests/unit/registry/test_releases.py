@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ml.registry.aliases import planned_promotion, planned_rollback
 from ml.registry.promotion import decide
+from ml.registry.releases import family
 from ml.registry.versions import next_version, step_between
 
 
@@ -133,3 +134,10 @@ def test_kill_in_the_middle_of_going_back_goes_back_once(former, killed_after):
     broken = _apply(current, plan, min(killed_after, len(plan) - 1))
     if broken != whole:
         assert _apply(broken, planned_rollback(broken)) == whole
+
+
+def test_a_model_is_called_by_what_trains_it():
+    names = ("trend_video", "trend_topic", "quality_policy", "trend_video_short-movies")
+    assert [family(name) for name in names] == [
+        "trend", "trend", "quality", "trend --niche short-movies",
+    ]  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 
 from ml.measures import mean_relative_squared_error
 from ml.trend.video import evaluate
+from ml.trend.video.candidate import held_out
 from ml.trend.video.dataset import load_params, split_in_time
 from ml.trend.video.heads import (
     EVENT_HEADS,
@@ -16,7 +17,7 @@ from ml.trend.video.heads import (
     relative_error,
 )
 from ml.trend.video.model import TrendModel
-from ml.trend.video.train import fit, held_out, with_baselines, with_heads
+from ml.trend.video.train import fit, with_baselines, with_heads
 
 PARAMS = {**load_params(), "max_rounds": 60, "early_stopping_rounds": 20}
 

@@ -9,10 +9,11 @@ from ml.exceptions import MissingFeatureError
 from ml.measures import expected_calibration_error
 from ml.trend.calibration import Calibrator, fit_calibrator, log_odds
 from ml.trend.video import evaluate
+from ml.trend.video.candidate import held_out
 from ml.trend.video.dataset import load_params, split_in_time
 from ml.trend.video.matrix import model_input
 from ml.trend.video.model import TrendModel
-from ml.trend.video.train import fit, held_out, with_baselines
+from ml.trend.video.train import fit, with_baselines
 
 PARAMS = {**load_params(), "max_rounds": 200, "early_stopping_rounds": 20}
 
