@@ -108,13 +108,22 @@ def figures(
     return Figures(**found | {"scores": tuple(found["scores"] or ())})
 
 
-def problems(canary: Figures, champion: Figures, settings: Settings) -> list[str]:
+def problems(
+    canary: Figures, champion: Figures, settings: Settings, justified_shift: float = 0.0
+) -> list[str]:
     """Why a version has to go, with the figures; none if it may stay.
 
     Errors and latency count from the first `rollout_min_answers` on, or as soon as so many have
     failed that the rest could not make up for it. The guard compares the scores of both versions
     in the same window (two-sample Kolmogorov-Smirnov): a version whose input is scaled wrongly
     shows there long before outcomes do.
+
+    Args:
+        canary: what the version did.
+        champion: what the champion did in the same time.
+        settings: the limits.
+        justified_shift: how far the scores of the two may lie apart before that is a shift at all,
+            because outcomes speak for it (`ml.registry.validation.comparison.justified_shift`).
     """
     found = []
     least, limit = settings.rollout_min_answers, settings.rollout_error_rate
@@ -134,9 +143,10 @@ def problems(canary: Figures, champion: Figures, settings: Settings) -> list[str
         from scipy.stats import ks_2samp  # type: ignore[import-untyped]
 
         test = ks_2samp(canary.scores, champion.scores)
-        if test.statistic > settings.rollout_score_shift and test.pvalue < 0.01:
+        limit = settings.rollout_score_shift + justified_shift
+        if test.statistic > limit and test.pvalue < 0.01:
             found.append(
                 f"scores differ from the champion's by {test.statistic:.2f} (KS, p"
-                f" {test.pvalue:.2g}), limit {settings.rollout_score_shift:g}"
+                f" {test.pvalue:.2g}), limit {limit:.2g}"
             )
     return found

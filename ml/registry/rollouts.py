@@ -16,7 +16,7 @@ from typing import Any, Literal
 from psycopg.rows import dict_row
 
 from ml.exceptions import FatalError, ServiceUnavailableError
-from ml.registry import aliases, audit, health, mirror, promotion, releases
+from ml.registry import aliases, audit, health, mirror, promotion, releases, validation
 from ml.registry.audit import Cause
 from ml.registry.releases import CANARY, CHAMPION
 from ml.registry.tracking import reachable
@@ -35,9 +35,9 @@ _COLUMNS = """
 """
 _START = """
     insert into ml.rollouts (
-        model_name, mlflow_version, version, from_version, strategy, steps, actor, reason
+        model_name, mlflow_version, version, from_version, strategy, steps, actor, reason, health
     )
-    values (%s, %s, %s, %s, %s, %s, %s, %s)
+    values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 _STEP = """
     update ml.rollouts set step = step + 1, step_started_at = now() where rollout_id = %s
@@ -118,11 +118,13 @@ def start(
             "blue_green": list(settings.rollout_steps),
             "shadow": [_SHADOW_PERCENT],
         }[strategy]
+        report = validation.kept_report(release) or {}
+        known = {"justified_shift": report.get("score_shift", 0.0)}
         with transaction(settings.require("database_url")) as conn:
             conn.execute(
                 _START,
                 (name, release.mlflow_version, release.version, serving, strategy, steps,
-                 cause.actor, cause.reason),
+                 cause.actor, cause.reason, json.dumps(known)),
             )  # fmt: skip
             audit.append(
                 conn, "rollout_started", name,
@@ -158,10 +160,14 @@ def check(name: str, settings: Settings | None = None) -> Rollout:
         health.figures(name, number, rollout.step_started_at, settings, kind)
         for number in (rollout.mlflow_version, rollout.from_version)
     )
-    found = {"canary": new.as_dict(), "champion": old.as_dict(), "percent": rollout.percent}
+    shift = float(rollout.health.get("justified_shift", 0.0))
+    found = {
+        "canary": new.as_dict(), "champion": old.as_dict(), "percent": rollout.percent,
+        "justified_shift": shift,
+    }  # fmt: skip
     with transaction(settings.require("database_url")) as conn:
         conn.execute(_CHECKED, (json.dumps(found), rollout.rollout_id))
-    if problems := health.problems(new, old, settings):
+    if problems := health.problems(new, old, settings, shift):
         return undo(name, Cause("rollout", "; ".join(problems), found), settings)
     age = datetime.now(UTC) - rollout.step_started_at
     seen = new.asked >= settings.rollout_min_answers

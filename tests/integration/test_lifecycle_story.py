@@ -198,7 +198,7 @@ def test_a_quiet_week_raises_no_alarm(settings, story, champion):
     land(settings, TRAINED, QUIET, videos(START, 57, 20, (10, 20, 20, 22), scale=1))
     quiet = watch(settings, QUIET, story)
     assert quiet.verdict == "stable"
-    assert ask_retraining(quiet, settings) is None
+    assert ask_retraining(quiet, f"{quiet.current[1]:%m-%d}", settings) is None
 
 
 def test_a_shift_is_called_within_a_cycle_and_its_challenger_becomes_champion(
@@ -206,7 +206,7 @@ def test_a_shift_is_called_within_a_cycle_and_its_challenger_becomes_champion(
 ):
     report = watch(settings, SHIFTED, story)
     assert report.verdict == "drift"
-    request = ask_retraining(report, settings)
+    request = ask_retraining(report, f"{report.current[1]:%m-%d}", settings)
     assert request.is_granted
     story.tell(f"a retraining is granted: {request.reason}")
 
@@ -285,7 +285,7 @@ def test_a_definition_that_breaks_starts_no_retraining(settings, story, champion
         )
     report = watch(settings, BROKEN, story)
     assert report.verdict == "definition_break"
-    assert ask_retraining(report, settings) is None
+    assert ask_retraining(report, f"{report.current[1]:%m-%d}", settings) is None
     story.tell("no retraining is asked for")
 
 

@@ -18,7 +18,7 @@ from ml.registry.probes import probe_of
 from ml.registry.releases import Release
 from ml.registry.tracking import client, reachable
 from ml.registry.validation.checks import CHECKS, Finding, Trial
-from ml.registry.validation.comparison import compare
+from ml.registry.validation.comparison import compare, justified_shift
 from ml.registry.validation.criteria import criteria_of
 from ml.settings import Settings, get_settings
 
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 VERDICT_TAG = "validation"
 REPORT_FILE = "validation.json"
+_SHIFT = "score_shift: champion"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def validate(name: str, version: str, settings: Settings | None = None) -> Repor
 
 
 def kept_report(release: Release) -> dict[str, Any] | None:
-    """Verdict of the last validation: `passed`, `champion` (mlflow version), `failures`."""
+    """The last validation: `passed`, `champion` (mlflow version), `failures`, `score_shift`."""
     kept = release.tags.get(VERDICT_TAG)
     found: dict[str, Any] | None = json.loads(kept) if kept else None
     return found
@@ -167,6 +168,10 @@ def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Ite
             )
         except UnusableModelError as error:
             log.warning("not compared with the champion: %s", error)
+    if "champion" in rivals and (probe.low, probe.high) == (0, 1):
+        shift = justified_shift(cases.labels, own, rivals["champion"], criteria.confidence)
+        # No criterion: a rollout must know how far the scores may differ.
+        yield Finding(_SHIFT, shift, 1.0, True, "as far as outcomes justify it")
     for name, score in rivals.items():
         found = compare(cases.labels, own, score, criteria.confidence, calls.get(name))  # type: ignore[arg-type] # a pair
         detail = f"AUC {found.own:.4f} and {found.rival:.4f} on {found.rows} rows, {found.tested}"
@@ -199,6 +204,7 @@ def _keep(report: Report, release: Release, settings: Settings) -> None:
         "passed": report.passed,
         "champion": champion,
         "failures": [failure[:200] for failure in report.failures],
+        "score_shift": next((f.figure for f in report.findings if f.criterion == _SHIFT), 0.0),
     }
     registry.set_model_version_tag(
         release.name, str(release.mlflow_version), VERDICT_TAG, json.dumps(verdict)

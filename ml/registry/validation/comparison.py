@@ -77,6 +77,32 @@ def compare(
     )  # fmt: skip
 
 
+def justified_shift(
+    labels: npt.NDArray[np.int64], own: Array, rival: Array, confidence: float
+) -> float:
+    """How far the probabilities of two models lie apart, where outcomes speak for the own ones.
+
+    A model that was trained after a drift says other things than the one before it, and is right
+    to; one whose scale is wrong does so too, and is not.
+
+    Args:
+        labels: what came, 0 or 1.
+        own: probabilities of the one model.
+        rival: probabilities of the other.
+        confidence: that the own ones are closer to what came, 0 to 1.
+
+    Returns:
+        Their Kolmogorov-Smirnov distance if the own Brier score is surely the better one, else 0.
+    """
+    from scipy.stats import ks_2samp, norm
+
+    gain = (rival - labels) ** 2 - (own - labels) ** 2
+    error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
+    if float(gain.mean()) <= float(norm.ppf(confidence)) * error:
+        return 0.0
+    return float(ks_2samp(own, rival).statistic)
+
+
 def _placements(labels: npt.NDArray[np.int64], score: Array) -> tuple[Array, Array]:
     """Share of the negatives below each positive, and of the positives above each negative."""
     from scipy.stats import rankdata

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.registry.validation.comparison import compare
+from ml.registry.validation.comparison import compare, justified_shift
 
 RANDOM = np.random.default_rng(1)
 LABELS = RANDOM.integers(0, 2, 400)
@@ -49,3 +49,14 @@ def test_calls_are_compared_by_where_only_one_is_right():
     right = LABELS.astype(bool)
     found = compare(LABELS, GOOD, POOR, 0.95, (right, ~right))
     assert found.accuracy_p_value < 1e-6
+
+
+def test_a_shift_is_justified_by_outcomes_alone():
+    random = np.random.default_rng(2)
+    truth = random.uniform(size=2000)
+    came = (random.uniform(size=2000) < truth).astype(int)
+    after_a_drift = 0.1 * truth
+    assert justified_shift(came, truth, after_a_drift, 0.95) > 0.5
+    # The same distance the other way, which nothing speaks for.
+    assert justified_shift(came, after_a_drift, truth, 0.95) == 0
+    assert justified_shift(came, truth, truth, 0.95) == 0

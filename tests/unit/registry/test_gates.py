@@ -163,6 +163,13 @@ def test_each_threshold_takes_a_canary_back(change, told):
     assert told in problem
 
 
+def test_scores_may_lie_as_far_apart_as_outcomes_justify():
+    other = replace(WELL, scores=scores(3, 0.4))
+    assert problems(other, WELL, SETTINGS, justified_shift=0.5) == []
+    [problem] = problems(other, WELL, SETTINGS, justified_shift=0.1)
+    assert "limit 0.4" in problem
+
+
 def test_few_errors_of_few_answers_prove_nothing_and_many_are_enough_at_once():
     young = Figures(3, 1, 20.0, 0, None)
     assert problems(young, WELL, SETTINGS) == []
