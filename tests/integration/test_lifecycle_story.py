@@ -116,6 +116,7 @@ def settings(own_database: Settings, tmp_path_factory) -> Iterator[Settings]:
         "data_dir": tmp_path_factory.mktemp("archives"),  # real rows count
         "model_cache_dir": tmp_path_factory.mktemp("cache"),
         "rollout_window_s": 0.0,
+        "rollout_min_answers": 30,
     })  # fmt: skip
     client(own_database).delete_registered_model(NAME)
 
@@ -246,8 +247,9 @@ def test_a_badly_scaled_release_is_caught_by_the_canary(settings, story, asked, 
             name=NAME, model_type="xgboost", fingerprint="badly scaled",
             folder=tmp_path / "trend_video", loader_module="ml.trend.video.loader",
             gate_metric="auc", metrics={"model": figures, "champion": figures}, params=PARAMS,
-            tags={name: serves.tags[name] for name in _FACTS}, card="", dataset=example,
-            dataset_source="test", target="rising", example=example,
+            tags={name: serves.tags[name] for name in _FACTS}, card="",
+            dataset=example.assign(rising=0.0), dataset_source="test", target="rising",
+            example=example,
             prediction=spoilt.predict(example), pip_requirements=[],
             incumbent=serves.mlflow_version,
         ),
