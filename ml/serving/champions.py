@@ -8,6 +8,7 @@ for a start without the registry.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import logging
@@ -100,9 +101,13 @@ class Champions:
 
     async def watch(self) -> None:
         """Look for moved aliases until cancelled."""
+        await apart(self.refresh)
+        # Modules and models stay: each walk of the collector over them would hold answers up.
+        gc.collect()
+        gc.freeze()
         while True:
-            await apart(self.refresh)
             await asyncio.sleep(POLL_S)
+            await apart(self.refresh)
 
     def refresh(self) -> None:
         """Bring every model in line with its alias; what fails leaves the last good version."""
