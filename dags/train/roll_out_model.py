@@ -22,7 +22,7 @@ _FACTS = "ti.xcom_pull(task_ids='compare')"
 
 @dag(
     schedule=[RELEASE_CANDIDATES],
-    max_active_runs=1,
+    max_active_runs=8,  # one a model: what waits for a person must not hold the others up
     default_args=DEFAULT_ARGS,
     tags=["train", "release"],
     params={
@@ -38,6 +38,15 @@ def roll_out_model():
         from ytempire_airflow.candidates import compared
 
         return compared(params, context)
+
+    @task(outlets=[RELEASE_CANDIDATES])
+    def pass_on(facts: dict[str, Any], **context: Any) -> None:
+        """Give candidates of other models, which came at the same moment, a run of their own."""
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        if not facts["waiting"]:
+            raise AirflowSkipException("it came alone")
+        context["outlet_events"][RELEASE_CANDIDATES].extra = {"waiting": facts["waiting"]}
 
     @task.branch
     def who_decides(facts: dict[str, Any]) -> str:
@@ -57,6 +66,7 @@ def roll_out_model():
     )
     facts = compare()
     decision = clear(facts)
+    pass_on(facts)
     who_decides(facts) >> [approve, decision]
     approve >> decision
     RollOutOperator(task_id="roll_out", candidate=decision)

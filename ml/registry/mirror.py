@@ -99,7 +99,7 @@ def training_job(
     outcome: dict[str, Any] = {}
     try:
         yield outcome
-    except Exception as error:
+    except BaseException as error:  # an interrupt and Airflow's timeout are none of Exception
         _finish(url, job, "failed", outcome, f"{type(error).__name__}: {error}"[:2000])
         raise
     _finish(url, job, "completed", outcome, None)

@@ -24,6 +24,7 @@ from ml.registry.audit import Cause
 from ml.registry.health import has_traffic
 from ml.registry.releases import CHALLENGER, CHAMPION, STAGING, Release
 from ml.registry.tracking import client, reachable
+from ml.registry.versions import parse
 from ml.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
@@ -122,13 +123,23 @@ def promote(
         FatalError: if a gate or a person is against it; the message lists every failed criterion.
     """
     settings = settings or get_settings()
-    release = cleared(name, version, approved=approved, settings=settings)
-    with mirror.lock(name, settings), reachable():
-        current = aliases.reconcile(name, settings)
-        if approved:
-            about = (release.mlflow_version, release.version)
-            audit.record("approved", name, cause, settings, about)
-        return crown(release, current, cause, settings)
+    while True:
+        release = cleared(name, version, approved=approved, settings=settings)
+        with mirror.lock(name, settings), reachable():
+            current = aliases.reconcile(name, settings)
+            if not _is_still_cleared(release, current, settings):
+                continue
+            if approved:
+                about = (release.mlflow_version, release.version)
+                audit.record("approved", name, cause, settings, about)
+            return crown(release, current, cause, settings)
+
+
+def _is_still_cleared(release: Release, current: Mapping[str, int], settings: Settings) -> bool:
+    """Whether what it was compared with still serves, and may be replaced. Needs the lock."""
+    report = validation.kept_report(release) or {"champion": None}
+    against = (current.get(CHAMPION), release.mlflow_version)
+    return report["champion"] in against and not frozen(release.name, settings)
 
 
 def cleared(
@@ -153,7 +164,7 @@ def cleared(
         found = validation.validate(name, str(release.mlflow_version), settings)
         if not found.passed:
             raise FatalError(f"{name} {release.version} is refused: " + "; ".join(found.failures))
-    if champion and needs_approval(release) and not approved:
+    if needs_approval(release, champion) and not approved:
         raise FatalError(
             f"{name} {release.version} is a major version: read `ytempire validate {name}"
             f" {release.version}`, then promote it with --approve"
@@ -203,8 +214,9 @@ def unfreeze(name: str, cause: Cause, settings: Settings | None = None) -> None:
     settings = settings or get_settings()
     with mirror.lock(name, settings), reachable():
         if frozen(name, settings):
-            client(settings).delete_registered_model_tag(name, FROZEN)
+            # The audit first: after a kill a repeat tells it twice rather than never.
             audit.record("unfrozen", name, cause, settings)
+            client(settings).delete_registered_model_tag(name, FROZEN)
 
 
 def frozen(name: str, settings: Settings) -> str | None:
@@ -225,9 +237,12 @@ def reject(name: str, version: str, cause: Cause, settings: Settings | None = No
         return _stand_back(release, current, cause, settings)
 
 
-def needs_approval(release: Release) -> bool:
-    """Whether a person has to agree: to a major version."""
-    return release.tags.get("change") == "major"
+def needs_approval(release: Release, champion: Release | None) -> bool:
+    """Whether a person has to agree: to another major version than the one that serves."""
+    if champion is None:
+        return False
+    own, serving = (parse(each.version) for each in (release, champion))
+    return own is None or serving is None or own[0] > serving[0]
 
 
 def _judged(name: str, version: str, actor: str, settings: Settings) -> Release:
@@ -256,9 +271,9 @@ def _conclude(
     cause = Cause(actor, reason, _figures(release))
     if not beats:
         return _stand_back(release, current, cause, settings)
-    if serving and needs_approval(release):
+    if needs_approval(release, releases.champion(release.name, settings)):
         return _wait(release, "needs_approval", cause, settings)
-    if serving and has_traffic(release.name, settings):
+    if serving not in (None, release.mlflow_version) and has_traffic(release.name, settings):
         return _wait(release, "needs_rollout", cause, settings)
     return crown(release, current, cause, settings)
 
@@ -288,11 +303,12 @@ def mark(release: Release, decision: str, cause: Cause, settings: Settings) -> R
     The caller holds the lock.
     """
     registry, number = client(settings), str(release.mlflow_version)
-    for key, value in (("decision_reason", cause.reason), ("decision", decision)):
-        registry.set_model_version_tag(release.name, number, key, value)
     if decision == "refused":
+        # Before the tags: after a kill a repeat tells it twice rather than never.
         about = (release.mlflow_version, release.version)
         audit.record("refused", release.name, cause, settings, about)
+    for key, value in (("decision_reason", cause.reason), ("decision", decision)):
+        registry.set_model_version_tag(release.name, number, key, value)
     log.info("%s %s: %s: %s", release.name, release.version, decision, cause.reason)
     told = {"decision": decision, "decision_reason": cause.reason}
     marked = replace(release, reason=cause.reason, tags={**release.tags, **told})

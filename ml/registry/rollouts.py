@@ -1,14 +1,15 @@
 """Rolling a version out to a growing share of the callers, watched and undone by itself.
 
 A rollout is a row of `ml.rollouts`. The API learns of it by an order in Redis, written anew at
-each check, so that a Redis that forgot costs one check. What happens in between a kill and the next
-check is decided by the row.
+each check, so that a Redis that forgot costs one check, and a rollout that nobody checks ends by
+itself. What happens in between a kill and the next check is decided by the row.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from psycopg.rows import dict_row
 from ml.exceptions import FatalError, ServiceUnavailableError
 from ml.registry import aliases, audit, health, mirror, promotion, releases, validation
 from ml.registry.audit import Cause
-from ml.registry.releases import CANARY, CHAMPION
+from ml.registry.releases import CANARY, CHAMPION, Release
 from ml.registry.tracking import reachable
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import transaction
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 Strategy = Literal["canary", "blue_green", "shadow"]
 _SHADOW_PERCENT = 100
+_ORDER_CHECKS = 5  # so many checks may fail before the API lets go of a canary
 _SHADOWED = "predict/video"  # a shadow is asked about single videos, never about a topic
 
 _COLUMNS = """
@@ -40,10 +42,14 @@ _START = """
     values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 _STEP = """
-    update ml.rollouts set step = step + 1, step_started_at = now() where rollout_id = %s
+    update ml.rollouts set step = step + 1, step_started_at = now()
+    where rollout_id = %s and step = %s and status = 'running'
 """
 _CHECKED = "update ml.rollouts set checked_at = now(), health = %s where rollout_id = %s"
-_END = "update ml.rollouts set status = %s, ended_at = now(), reason = %s where rollout_id = %s"
+_END = """
+    update ml.rollouts set status = %s, ended_at = now(), reason = %s
+    where rollout_id = %s and status = 'running'
+"""
 
 
 @dataclass(frozen=True)
@@ -96,46 +102,63 @@ def start(
             of the model is under way.
     """
     settings = settings or get_settings()
-    under_way = running(name, settings)
     wanted = releases.find(name, version, settings)
-    if under_way is not None:
-        if under_way.mlflow_version == wanted.mlflow_version:
-            return under_way
-        raise FatalError(
-            f"{name} {under_way.version} is being rolled out; wait for it or `ytempire rollback"
-            f" {name}`"
-        )
+    if (under_way := running(name, settings)) is not None:
+        return _announce(under_way, wanted, cause, settings)
     release = promotion.cleared(name, version, approved=approved, settings=settings)
     with mirror.lock(name, settings), reachable():
         current = aliases.reconcile(name, settings)
         serving = current.get(CHAMPION)
         if serving is None or serving == release.mlflow_version:
             raise FatalError(f"{name} has no other champion to roll {release.version} out beside")
-        if (again := running(name, settings)) is not None:
-            return again
-        steps = {
-            "canary": [settings.rollout_canary_percent],
-            "blue_green": list(settings.rollout_steps),
-            "shadow": [_SHADOW_PERCENT],
-        }[strategy]
-        report = validation.kept_report(release) or {}
-        known = {"justified_shift": report.get("score_shift", 0.0)}
-        with transaction(settings.require("database_url")) as conn:
-            conn.execute(
-                _START,
-                (name, release.mlflow_version, release.version, serving, strategy, steps,
-                 cause.actor, cause.reason, json.dumps(known)),
-            )  # fmt: skip
-            audit.append(
-                conn, "rollout_started", name,
-                Cause(cause.actor, cause.reason, {"strategy": strategy, "steps": steps}),
-                version=(release.mlflow_version, release.version),
-            )  # fmt: skip
-        moves: list[aliases.Move] = [(CANARY, release.mlflow_version), (releases.STAGING, None)]
-        aliases.move(name, [m for m in moves if m[1] or m[0] in current], cause, settings)
-    begun = _require_running(name, settings)
-    _order(begun, settings)
-    return begun
+        if running(name, settings) is None:
+            _enter(release, serving, strategy, cause, settings)
+    return _announce(_require_running(name, settings), wanted, cause, settings)
+
+
+def _enter(
+    release: Release, serving: int, strategy: Strategy, cause: Cause, settings: Settings
+) -> None:
+    """Write the row and its beginning in the audit. The caller holds the lock."""
+    steps = {
+        "canary": [settings.rollout_canary_percent],
+        "blue_green": list(settings.rollout_steps),
+        "shadow": [_SHADOW_PERCENT],
+    }[strategy]
+    report = validation.kept_report(release) or {}
+    known = {"justified_shift": report.get("score_shift", 0.0)}
+    with transaction(settings.require("database_url")) as conn:
+        conn.execute(
+            _START,
+            (release.name, release.mlflow_version, release.version, serving, strategy, steps,
+             cause.actor, cause.reason, json.dumps(known)),
+        )  # fmt: skip
+        audit.append(
+            conn, "rollout_started", release.name,
+            Cause(cause.actor, cause.reason, {"strategy": strategy, "steps": steps}),
+            version=(release.mlflow_version, release.version),
+        )  # fmt: skip
+
+
+def _announce(rollout: Rollout, wanted: Release, cause: Cause, settings: Settings) -> Rollout:
+    """Move the aliases and tell the API; repeated, it finishes what a kill cut off.
+
+    Raises:
+        FatalError: if another version than the wanted one is under way.
+    """
+    name, number = rollout.model, rollout.mlflow_version
+    if number != wanted.mlflow_version:
+        raise FatalError(
+            f"{name} {rollout.version} is being rolled out; wait for it or `ytempire rollback"
+            f" {name}`"
+        )
+    with mirror.lock(name, settings), reachable():
+        current = aliases.reconcile(name, settings)
+        moves: list[aliases.Move] = [(CANARY, number)]
+        moves += [(releases.STAGING, None)] if current.get(releases.STAGING) == number else []
+        aliases.move(name, moves, cause, settings)
+    _order(rollout, settings)
+    return rollout
 
 
 def running(name: str, settings: Settings) -> Rollout | None:
@@ -182,16 +205,32 @@ def check(name: str, settings: Settings | None = None) -> Rollout:
 
 
 def undo(name: str, cause: Cause, settings: Settings | None = None) -> Rollout:
-    """End a rollout: the champion answers everybody again.
+    """End a rollout: the former champion answers everybody again.
 
     Raises:
         FatalError: if nothing is being rolled out.
     """
     settings = settings or get_settings()
     rollout = _require_running(name, settings)
-    _clear_order(name, settings)
+    try:
+        _clear_order(name, settings)
+    except ServiceUnavailableError as error:
+        # Without Redis the API asks no canary, and its order is forgotten soon.
+        log.warning("%s: %s", name, error)
     with mirror.lock(name, settings), reachable():
+        current = aliases.reconcile(name, settings)
+        if (ended := _ended(rollout, settings)) is not None:
+            return ended
+        if current.get(CHAMPION) == rollout.mlflow_version:
+            # Crowned by hand or just before a kill: that is undone too.
+            aliases.move(name, aliases.planned_rollback(current), cause, settings)
         return _end(rollout, "rolled_back", cause, settings)
+
+
+def _ended(rollout: Rollout, settings: Settings) -> Rollout | None:
+    """The rollout as it is now if somebody has ended it meanwhile. The caller holds the lock."""
+    [now] = _rows(settings, "where rollout_id = %s", (rollout.rollout_id,))
+    return None if now.status == "running" else now
 
 
 def _go_on(rollout: Rollout, found: dict[str, Any], settings: Settings) -> Rollout:
@@ -199,30 +238,40 @@ def _go_on(rollout: Rollout, found: dict[str, Any], settings: Settings) -> Rollo
     name = rollout.model
     if rollout.step < len(rollout.steps):
         with transaction(settings.require("database_url")) as conn:
-            conn.execute(_STEP, (rollout.rollout_id,))
-            reason = f"healthy at {rollout.percent} %"
-            audit.append(
-                conn, "rollout_moved", name, Cause("rollout", reason, found),
-                version=(rollout.mlflow_version, rollout.version),
-            )  # fmt: skip
-        moved = _require_running(name, settings)
-        _order(moved, settings)
-        return moved
-    cause = Cause("rollout", f"healthy at {rollout.percent} % ({rollout.strategy})", found)
-    with mirror.lock(name, settings), reachable():
-        if rollout.strategy == "shadow":
-            ended = _end(rollout, "shadowed", cause, settings)
-        else:
-            current = aliases.reconcile(name, settings)
-            release = releases.find(name, str(rollout.mlflow_version), settings)
-            if current.get(CHAMPION) not in (rollout.from_version, rollout.mlflow_version):
-                moved_on = Cause("rollout", "another version became champion meanwhile", found)
-                ended = _end(rollout, "rolled_back", moved_on, settings)
-            else:
-                promotion.crown(release, current, cause, settings)
-                ended = _end(rollout, "promoted", cause, settings)
+            moved = conn.execute(_STEP, (rollout.rollout_id, rollout.step)).rowcount
+            if moved:
+                reason = f"healthy at {rollout.percent} %"
+                audit.append(
+                    conn, "rollout_moved", name, Cause("rollout", reason, found),
+                    version=(rollout.mlflow_version, rollout.version),
+                )  # fmt: skip
+        now = _require_running(name, settings)
+        _order(now, settings)
+        return now
+    # First of all, so that no order outlives the rollout; a kill here costs one check.
     _clear_order(name, settings)
-    return ended
+    with mirror.lock(name, settings), reachable():
+        current = aliases.reconcile(name, settings)
+        return _ended(rollout, settings) or _conclude(rollout, current, found, settings)
+
+
+def _conclude(
+    rollout: Rollout, current: Mapping[str, int], found: dict[str, Any], settings: Settings
+) -> Rollout:
+    """Crown a version that stayed healthy to the end. The caller holds the lock."""
+    name = rollout.model
+    cause = Cause("rollout", f"healthy at {rollout.percent} % ({rollout.strategy})", found)
+    if rollout.strategy == "shadow":
+        return _end(rollout, "shadowed", cause, settings)
+    if why := promotion.frozen(name, settings):
+        kept = Cause("rollout", f"the champion was frozen meanwhile: {why}", found)
+        return _end(rollout, "rolled_back", kept, settings)
+    if current.get(CHAMPION) not in (rollout.from_version, rollout.mlflow_version):
+        moved_on = Cause("rollout", "another version became champion meanwhile", found)
+        return _end(rollout, "rolled_back", moved_on, settings)
+    release = releases.find(name, str(rollout.mlflow_version), settings)
+    promotion.crown(release, current, cause, settings)
+    return _end(rollout, "promoted", cause, settings)
 
 
 def _end(rollout: Rollout, status: str, cause: Cause, settings: Settings) -> Rollout:
@@ -263,26 +312,27 @@ def _rows(settings: Settings, where: str, values: tuple[Any, ...]) -> list[Rollo
 
 
 def _order(rollout: Rollout, settings: Settings) -> None:
-    """Tell the workers of the API; without Redis there is no canary, and so no harm."""
+    """Tell the workers of the API, until the next check: what nobody watches soon ends."""
     order = {
         "version": str(rollout.mlflow_version),
         "percent": rollout.percent,
         "shadow": rollout.strategy == "shadow",
     }
-    _redis(rollout.model, json.dumps(order), settings)
+    lives_s = int(_ORDER_CHECKS * max(settings.rollout_check_s, 60))
+    _redis(rollout.model, json.dumps(order), settings, lives_s)
 
 
 def _clear_order(name: str, settings: Settings) -> None:
     _redis(name, json.dumps({"version": "", "percent": 0}), settings)
 
 
-def _redis(name: str, order: str, settings: Settings) -> None:
+def _redis(name: str, order: str, settings: Settings, lives_s: int | None = None) -> None:
     import redis
 
     try:
         with redis.Redis.from_url(
             settings.require("redis_url"), socket_timeout=2, socket_connect_timeout=2
         ) as connection:
-            connection.set(f"serving:canary:{name}", order)
+            connection.set(f"serving:canary:{name}", order, ex=lives_s)
     except redis.RedisError as error:
         raise ServiceUnavailableError(f"Redis: {error}") from error

@@ -199,10 +199,15 @@ class Champions:
 
     def _follow_canary(self, name: str) -> None:
         """Bring the canary in line with the order that `reload` left for all workers."""
-        with self._redis() as redis:
-            if served := self._served.get(name):
-                redis.set(f"models:{name}:active", served.model_id, ex=_ACTIVE_TTL_S)
-            stored: Any = redis.get(f"serving:canary:{name}")
+        try:
+            with self._redis() as redis:
+                if served := self._served.get(name):
+                    redis.set(f"models:{name}:active", served.model_id, ex=_ACTIVE_TTL_S)
+                stored: Any = redis.get(f"serving:canary:{name}")
+        except ServiceUnavailableError:
+            # Nobody could take a canary back.
+            self._set_canary(name, None, 0)
+            raise
         order = json.loads(stored) if stored else {"percent": 0}
         champion = self._served.get(name)
         if not order["percent"] or champion is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -14,7 +14,8 @@ def compared(params: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """The candidate of the run, validated against what serves now.
 
     Returns:
-        `model`, `version`, `strategy`, `actor`, `needs_approval` and `report` (Markdown).
+        `model`, `version`, `strategy`, `actor`, `needs_approval`, `report` (Markdown), and as
+        `waiting` the candidates of other models that Airflow gave to the same run.
 
     Raises:
         FatalError: if the gates refuse it.
@@ -25,12 +26,9 @@ def compared(params: Mapping[str, Any], context: Any) -> dict[str, Any]:
     from ml.settings import get_settings
 
     settings = get_settings()
-    name, version = params["model"], params["version"]
+    name, version, waiting = params["model"], params["version"], []
     if not (name and version):
-        events = context["triggering_asset_events"][RELEASE_CANDIDATES]
-        if not events:
-            raise FatalError("say which model and version: trigger the DAG with both")
-        name, version = events[-1].extra["model"], events[-1].extra["version"]
+        (name, version), *waiting = newest(context["triggering_asset_events"][RELEASE_CANDIDATES])
     release = releases.find(name, version, settings)
     report = validate(name, version, settings)
     if not report.passed:
@@ -41,9 +39,32 @@ def compared(params: Mapping[str, Any], context: Any) -> dict[str, Any]:
         "version": report.version,
         "strategy": settings.rollout_strategy if strategy == "default" else strategy,
         "actor": f"{context['dag'].dag_id} {context['run_id']}",
-        "needs_approval": promotion.needs_approval(release),
+        "needs_approval": promotion.needs_approval(release, releases.champion(name, settings)),
         "report": report.as_markdown(),
+        "waiting": waiting,
     }
+
+
+def newest(events: Sequence[Any]) -> list[tuple[str, str]]:
+    """The newest candidate of each model, as names and versions.
+
+    Args:
+        events: each about one candidate, or about those that waited for a run of their own.
+
+    Raises:
+        FatalError: if there are none.
+    """
+    from ml.exceptions import FatalError
+
+    told = [event.extra for event in events]
+    found = dict(
+        pair
+        for extra in told
+        for pair in extra.get("waiting", [(extra.get("model"), extra.get("version"))])
+    )
+    if not found:
+        raise FatalError("say which model and version: trigger the DAG with both")
+    return list(found.items())
 
 
 def cleared(facts: dict[str, Any], answer: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -52,7 +73,7 @@ def cleared(facts: dict[str, Any], answer: Mapping[str, Any] | None) -> dict[str
     Raises:
         AirflowSkipException: if a person is against it; the registry and the audit say so.
     """
-    wanted = {name: value for name, value in facts.items() if name != "report"}
+    wanted = {name: value for name, value in facts.items() if name not in ("report", "waiting")}
     if answer is None:
         return wanted | {"approved": False}
     from ml.registry import audit, promotion, releases

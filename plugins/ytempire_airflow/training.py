@@ -67,10 +67,12 @@ def train_and_register(model: Asset, train: str, now: Any, *, may_lack_data: boo
         return decided
 
     @task(outlets=[RELEASE_CANDIDATES])
-    def hand_over(decided: dict[str, Any], **context: Any) -> None:
+    def hand_over(trained: dict[str, Any], decided: dict[str, Any], **context: Any) -> None:
         from airflow.sdk.exceptions import AirflowSkipException
 
-        if decided["decision"] not in ("needs_approval", "needs_rollout") or decided["reused"]:
+        # What had its decision before this run was handed over then.
+        waits = decided["decision"] in ("needs_approval", "needs_rollout")
+        if not waits or trained["decision"]:
             raise AirflowSkipException(f"nothing to roll out: {decided['decision']}")
         context["outlet_events"][RELEASE_CANDIDATES].extra = {
             name: decided[name] for name in ("model", "version", "decision")
@@ -79,5 +81,5 @@ def train_and_register(model: Asset, train: str, now: Any, *, may_lack_data: boo
     trained: Any = train_and_register(now)
     failures: Any = validate(trained)
     decided: Any = decide(trained, failures)
-    hand_over(decided)
+    hand_over(trained, decided)
     return decided

@@ -206,6 +206,30 @@ def test_where_there_is_traffic_a_better_version_goes_through_a_canary(settings,
     assert champions.get(NAME).release.version == release.version
 
 
+def test_a_rollout_that_ends_at_once_in_two_ways_ends_in_one(settings, tmp_path, monkeypatch):
+    serves = releases.champion(NAME, settings).version
+    release = settled(settings, tmp_path, 0.895)
+    begun = rollouts.start(NAME, release.version, "canary", BY_TEST, settings=settings)
+    # A kill between the crowning and the row: the version serves, and turns out to be ill.
+    found = releases.find(NAME, release.version, settings)
+    current = releases.aliases_of(NAME, settings)
+    promotion.crown(found, current, BY_TEST, settings)
+    undone = rollouts.undo(NAME, BY_TEST, settings)
+    assert (undone.status, releases.champion(NAME, settings).version) == ("rolled_back", serves)
+    # A check that looked before that, and wants to crown after it, changes nothing.
+    assert rollouts._go_on(begun, {}, settings).status == "rolled_back"
+    assert releases.champion(NAME, settings).version == serves
+
+    frozen = settled(settings, tmp_path, 0.896)
+    begun = rollouts.start(NAME, frozen.version, "canary", BY_TEST, settings=settings)
+    promotion.freeze(NAME, Cause("test", "holiday"), settings)
+    kept = rollouts._go_on(begun, {}, settings)
+    promotion.unfreeze(NAME, BY_TEST, settings)
+    assert kept.status == "rolled_back"
+    assert "frozen meanwhile: holiday" in kept.reason
+    assert releases.champion(NAME, settings).version == serves
+
+
 def test_a_corrupt_artifact_is_found_and_the_last_good_version_serves_on(settings, tmp_path):
     champions = serving.Champions(settings, {NAME: lambda model, folder, release: model})
     champions.refresh()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SLACK = timedelta(hours=2)  # between an entry and its prediction
+_NEXT = timedelta(microseconds=1)  # the last row of a training was learned from
 
 
 class TrendStoryProbe(Probe):
@@ -40,7 +41,7 @@ class TrendStoryProbe(Probe):
         specification = model.get_raw_model().specification
         since = datetime.fromisoformat(release.tags["test_start"])
         if champion is not None and "train_end" in champion.tags:
-            since = max(since, datetime.fromisoformat(champion.tags["train_end"]))
+            since = max(since, datetime.fromisoformat(champion.tags["train_end"]) + _NEXT)
         with connect(settings.require("database_url")) as conn:
             now = clock.as_of(conn, settings)
         now = max(now, datetime.fromisoformat(release.tags["as_of"]))

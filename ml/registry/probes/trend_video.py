@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _BEFORE = timedelta(days=7)  # of a first prediction: the days that its features and label span
 _MOST_ROWS = 4000
+_NEXT = timedelta(microseconds=1)  # the last row of a training was learned from
 _FASTER = 1.0  # ln ratio: the views of the last day grew e times as much
 
 
@@ -45,7 +46,7 @@ class TrendVideoProbe(Probe):
         since = datetime.fromisoformat(release.tags["test_start"])
         for each in (champion, general[1] if general else None):
             if each is not None and "train_end" in each.tags:
-                since = max(since, datetime.fromisoformat(each.tags["train_end"]))
+                since = max(since, datetime.fromisoformat(each.tags["train_end"]) + _NEXT)
         with connect(settings.require("database_url")) as conn:
             now = clock.as_of(conn, settings)
         now = max(now, datetime.fromisoformat(release.tags["as_of"]))

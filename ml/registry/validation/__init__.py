@@ -102,7 +102,7 @@ def validate(name: str, version: str, settings: Settings | None = None) -> Repor
         source, tuple(findings), round(time.monotonic() - began, 3),
     )  # fmt: skip
     with reachable():
-        _keep(report, release, settings)
+        _keep(report, release, champion, settings)
     log.info("%s %s: %s", name, release.version, "; ".join(report.failures) or "passed the gates")
     return report
 
@@ -196,13 +196,12 @@ def _training_comparison(release: Release) -> Iterator[Finding]:
                           f"{metric} on the test part of the training, no paired test")  # fmt: skip
 
 
-def _keep(report: Report, release: Release, settings: Settings) -> None:
+def _keep(report: Report, release: Release, champion: Release | None, settings: Settings) -> None:
     registry = client(settings)
     registry.log_dict(release.run_id, _plain(report.as_dict()), REPORT_FILE)
-    champion = releases.aliases_of(release.name, settings).get(releases.CHAMPION)
     verdict = {
         "passed": report.passed,
-        "champion": champion,
+        "champion": champion.mlflow_version if champion else None,
         "failures": [failure[:200] for failure in report.failures],
         "score_shift": next((f.figure for f in report.findings if f.criterion == _SHIFT), 0.0),
     }

@@ -24,11 +24,11 @@ from ml.serving.security import ApiError, Caller, require
 
 router = APIRouter(tags=["models"])
 # What the reference calls an id: `trend_video_v1.0.0`; the name alone is the one that serves.
-_ID = re.compile(r"(?P<name>[a-z][a-z0-9_]*?)(?:_v(?P<version>\d+\.\d+\.\d+))?")
+_ID = re.compile(r"(?P<name>[a-z][a-z0-9_-]*?)(?:_v(?P<version>\d+\.\d+\.\d+))?")
 ModelId = Annotated[
     str,
     Path(
-        pattern=r"^[a-z][a-z0-9_]*(_v\d+\.\d+\.\d+)?$",
+        pattern=r"^[a-z][a-z0-9_-]*(_v\d+\.\d+\.\d+)?$",
         max_length=120,
         examples=["trend_video_v1.0.0"],
     ),

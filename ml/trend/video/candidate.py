@@ -232,4 +232,5 @@ def _logged(split: Split, columns: tuple[str, ...]) -> pd.DataFrame:
 def code_digest() -> str:
     """Sha256 of the code that decides what such a model learns."""
     features = PROJECT_ROOT / "feature_repo" / "features.py"
-    return training.code_digest(Path(__file__).parent, features)
+    folder = Path(__file__).parent
+    return training.code_digest(folder, folder.parent / "calibration.py", features)

@@ -11,6 +11,7 @@ import pytest
 from ml.exceptions import ConfigurationError, FatalError, MissingFeatureError
 from ml.registry.health import Figures, problems
 from ml.registry.probes import _PROBES, Cases, Probe, probe_of
+from ml.registry.promotion import needs_approval
 from ml.registry.releases import Release
 from ml.registry.validation import _comparisons, checks
 from ml.registry.validation.checks import Trial
@@ -174,3 +175,15 @@ def test_few_errors_of_few_answers_prove_nothing_and_many_are_enough_at_once():
     young = Figures(3, 1, 20.0, 0, None)
     assert problems(young, WELL, SETTINGS) == []
     assert problems(replace(young, answers=0, errors=3), WELL, SETTINGS) != []
+
+
+@pytest.mark.parametrize(
+    ("version", "serving", "needed"),
+    [("2.0.0", "1.4.0", True), ("2.1.0", "1.4.0", True), ("2.1.0", "2.0.0", False),
+     ("1.5.0", "1.4.0", False), ("2.0.0", None, False), ("nonsense", "1.4.0", True)],
+)  # fmt: skip
+def test_a_person_decides_on_another_major_version_than_the_one_that_serves(
+    version, serving, needed
+):
+    champion = replace(RELEASE, version=serving) if serving else None
+    assert needs_approval(replace(RELEASE, version=version), champion) is needed
