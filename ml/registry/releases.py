@@ -142,9 +142,13 @@ def load_champion(name: str, settings: Settings | None = None) -> tuple[Any, Rel
 
 
 def family(name: str) -> str:
-    """What `ytempire train` calls a model."""
+    """What comes after `ytempire train` for a model."""
     kind, _, niche = name.partition("_video_")
-    return f"{kind} --niche {niche}" if niche else name.partition("_")[0]
+    if niche:
+        return f"{kind} --niche {niche}"
+    kind, _, own = name.partition("_")
+    others = {"trend_story", "trend_topic", "quality_engagement"}
+    return f"{kind} --model {own}" if name in others else kind
 
 
 def load(release: Release, settings: Settings | None = None) -> Any:

@@ -139,5 +139,5 @@ def test_kill_in_the_middle_of_going_back_goes_back_once(former, killed_after):
 def test_a_model_is_called_by_what_trains_it():
     names = ("trend_video", "trend_topic", "quality_policy", "trend_video_short-movies")
     assert [family(name) for name in names] == [
-        "trend", "trend", "quality", "trend --niche short-movies",
+        "trend", "trend --model topic", "quality", "trend --niche short-movies",
     ]  # fmt: skip
