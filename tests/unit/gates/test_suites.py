@@ -33,7 +33,7 @@ def test_every_mart_raw_table_and_training_frame_has_a_suite():
 def test_every_training_asks_its_gate(model):
     asking = [
         path
-        for path in (PROJECT_ROOT / "ml").rglob("train.py")
+        for path in (PROJECT_ROOT / "ml").rglob("*.py")
         if f'"training_{model}"' in path.read_text()
     ]
     assert len(asking) == 1
