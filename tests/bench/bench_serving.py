@@ -5,10 +5,10 @@
 
 It starts `ytempire serve` on the platform of YTEMPIRE_STATE_DIR and asks from this process. With
 `--topics` it first fills an empty platform (`serving_rows.py`: one video a topic); without, the
-platform must have a champion of trend_video. Figures are medians of five runs, which take turns. Requests are due at fixed times whatever the
-answers do (open loop), and latency counts from when a request was due. Caches of answers are off
-(`Cache-Control: no-cache`) but where the name says otherwise; authentication, rate limits and
-recording are on.
+platform must have a champion of trend_video. Figures are medians of five runs, which take turns.
+Requests are due at fixed times whatever the answers do (open loop), and latency counts from when a
+request was due. Caches of answers are off (`Cache-Control: no-cache`) but where the name says
+otherwise; authentication, rate limits and recording are on.
 """
 
 from __future__ import annotations
