@@ -156,8 +156,8 @@ def _train(run: Callable[[datetime], Release], moment: datetime | None, as_json:
         print_json(release.summary())
         return
     state = "was there already" if release.reused else "is registered"
-    serves = "it serves" if release.is_champion else "it does not serve"
-    output.print(f"{release.name} {release.version} {state}; {serves}: {release.reason}")
+    rank = "it is champion" if release.is_champion else "it is not champion"
+    output.print(f"{release.name} {release.version} {state}; {rank}: {release.reason}")
 
 
 def evaluate_trend(
