@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
-from psycopg.rows import dict_row
-
 from ml.clock import as_of
 from ml.settings import Settings, get_settings
-from ml.storage.postgres import connect
+from ml.storage.postgres import connect, query
 
 _QUERIES = {
     "rows": """
@@ -59,11 +56,6 @@ def summarise(settings: Settings | None = None) -> dict[str, list[dict[str, Any]
     """Rows by table and source, models, the newest drift verdict and the planned videos."""
     settings = settings or get_settings()
     with connect(settings.require("database_url")) as conn:
-        summary = {title: _rows(conn, query) for title, query in _QUERIES.items()}
+        summary = {title: query(conn, text) for title, text in _QUERIES.items()}
         summary["as of"] = [{"moment": as_of(conn, settings).isoformat()}]
     return summary
-
-
-def _rows(conn: psycopg.Connection, query: str) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query.encode()).fetchall()

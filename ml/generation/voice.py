@@ -15,8 +15,8 @@ from ml.exceptions import (
     QuotaExceededError,
     SourceUnavailableError,
 )
+from ml.generation.budget import Budget, CostLedger, ledger_of
 from ml.generation.captions import TimedSentence, Timeline
-from ml.generation.llm.budget import Budget, CostLedger, ledger_of
 from ml.generation.media import loudness
 from ml.generation.script import Script, Storyboard
 from ml.generation.stage import StageContext, StageOutput

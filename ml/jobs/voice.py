@@ -11,7 +11,7 @@ import numpy as np
 
 from ml.exceptions import RequestError, SourceUnavailableError
 from ml.generation.brief import ChannelBrief
-from ml.generation.llm.budget import Budget, ledger_of
+from ml.generation.budget import Budget, ledger_of
 from ml.generation.media import loudness, probe, run_ffmpeg
 from ml.generation.text import clean, latin, words
 from ml.generation.voice import provider_of, speak_within_budget

@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from psycopg.rows import dict_row
-
 from ml.settings import Settings
-from ml.storage.postgres import transaction
+from ml.storage.postgres import query, transaction
 
 if TYPE_CHECKING:
     import psycopg
@@ -175,6 +173,6 @@ def live_at(
     return rows[0] if rows and rows[0]["mlflow_version"] is not None else None
 
 
-def _rows(settings: Settings, query: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _rows(settings: Settings, text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     with transaction(settings.require("database_url")) as conn:
-        return conn.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()
+        return query(conn, text, values)

@@ -6,10 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from psycopg.rows import dict_row
-
 from ml.settings import Settings
-from ml.storage.postgres import transaction
+from ml.storage.postgres import query, transaction
 
 _TRAFFIC = timedelta(days=1)
 _MOST_SCORES = 5000
@@ -103,8 +101,7 @@ def figures(
         "model": name, "version": number, "since": since, "most": _MOST_SCORES, "type": kind,
     }  # fmt: skip
     with transaction(settings.require("database_url")) as conn:
-        row = conn.cursor(row_factory=dict_row).execute(_FIGURES.encode(), values).fetchone()
-    found: dict[str, Any] = row or {}
+        (found,) = query(conn, _FIGURES, values)
     return Figures(**found | {"scores": tuple(found["scores"] or ())})
 
 

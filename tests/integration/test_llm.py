@@ -11,7 +11,7 @@ from ml.exceptions import GenerationError, QuotaExceededError
 from ml.generation import pipeline
 from ml.generation.artifacts import LocalStore
 from ml.generation.brief import ChannelBrief, Fact, VideoBrief
-from ml.generation.llm.budget import Budget, PostgresLedger
+from ml.generation.budget import Budget, PostgresLedger
 from ml.generation.llm.catalog import chain
 from ml.generation.llm.interface import Usage
 from ml.generation.records import record_stage

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import itertools
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from ml.exceptions import FatalError
 from ml.quality.policy.dataset import LABELS
@@ -12,6 +14,9 @@ from ml.quality.policy.evaluate import evaluate_file
 from ml.quality.policy.predict import score_texts
 from ml.quality.policy.train import NAME, train_quality_policy
 from ml.registry import releases
+from ml.serving import champions
+from ml.serving.app import create_app
+from ml.serving.security.keys import create_key
 from ml.settings import Settings
 from ml.storage import migrate
 from ml.storage.postgres import connect
@@ -62,7 +67,9 @@ def test_before_a_training_it_says_what_to_run(settings, tmp_path):
         evaluate_file("spam", file, "text", "label", settings=settings)
 
 
-def test_training_registers_a_version_that_evaluates_a_file(settings, tmp_path):
+def test_training_registers_a_version_that_evaluates_a_file_and_serves(
+    settings, tmp_path, monkeypatch
+):
     release = train_quality_policy(AS_OF, settings)
     assert release.reason
     assert set(release.tags) >= {"data_digest", "test_digest", "licences", "toxicity_auc_on_tweets"}
@@ -87,3 +94,18 @@ def test_training_registers_a_version_that_evaluates_a_file(settings, tmp_path):
     file.write_text("text\tlabel\nclick my boat channel\tspam\nlovely boat song\tham\n")
     report = evaluate_file("spam", file, "text", "label", settings=settings)
     assert (report["version"], report["rows"], report["auc"]) == (release.version, 2, 1.0)
+
+    monkeypatch.setattr(champions, "SERVED", (NAME,))
+    _, key = create_key(settings, "reader", ["caller"])
+    served = settings.model_copy(update={"model_cache_dir": tmp_path, "as_of": AS_OF})
+    with TestClient(create_app(served), headers={"X-API-Key": key}) as api:
+        body, deadline = {"texts": ["click my boat channel", "lovely boat song"]}, time.monotonic()
+        while (answer := api.post("/ml/v1/score/quality", json=body)).status_code == 503:
+            assert time.monotonic() < deadline + 60, answer.text
+            time.sleep(0.2)
+    said = answer.json()
+    assert [round(each["spam"], 3) for each in said["scores"]] == [
+        pytest.approx(score, abs=2e-3) for score in scores["spam"]
+    ]
+    assert said["scores"][0]["engagement"] is None
+    assert said["reasons"]["engagement"]

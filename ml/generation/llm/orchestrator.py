@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from ml.exceptions import FatalError, GenerationError, ProviderError, RetriableError
 from ml.generation import prompting
-from ml.generation.llm.budget import Budget, CostLedger, ledger_of
+from ml.generation.budget import Budget, CostLedger, ledger_of
 from ml.generation.llm.calls import Call, CallLog
 from ml.generation.llm.catalog import Task
 from ml.generation.llm.interface import (

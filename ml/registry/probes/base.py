@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -37,6 +38,18 @@ class Cases:
     groups: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     rivals: Mapping[str, Array] = field(default_factory=dict)
     surely: frozenset[str] = frozenset()
+
+
+def unseen_since(release: Release, *others: Release | None) -> datetime:
+    """From when on neither the version, which has a test part, nor the others have learned."""
+    begins = [datetime.fromisoformat(release.tags["test_start"])]
+    begins += [
+        # The last row of a training was learned from.
+        datetime.fromisoformat(each.tags["train_end"]) + timedelta(microseconds=1)
+        for each in others
+        if each is not None and "train_end" in each.tags
+    ]
+    return max(begins)
 
 
 @dataclass(frozen=True)

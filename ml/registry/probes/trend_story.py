@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ml import clock
-from ml.registry.probes.base import Behaviour, Cases, Probe
+from ml.registry.probes.base import Behaviour, Cases, Probe, unseen_since
 from ml.registry.releases import Release
 from ml.settings import Settings
 from ml.storage.postgres import connect
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SLACK = timedelta(hours=2)  # between an entry and its prediction
-_NEXT = timedelta(microseconds=1)  # the last row of a training was learned from
 
 
 class TrendStoryProbe(Probe):
@@ -39,9 +38,7 @@ class TrendStoryProbe(Probe):
     ) -> Cases:
         """Stories that stayed, predicted after the training of both versions."""
         specification = model.get_raw_model().specification
-        since = datetime.fromisoformat(release.tags["test_start"])
-        if champion is not None and "train_end" in champion.tags:
-            since = max(since, datetime.fromisoformat(champion.tags["train_end"]) + _NEXT)
+        since = unseen_since(release, champion)
         with connect(settings.require("database_url")) as conn:
             now = clock.as_of(conn, settings)
         now = max(now, datetime.fromisoformat(release.tags["as_of"]))

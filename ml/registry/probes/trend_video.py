@@ -13,10 +13,11 @@ import numpy as np
 
 from ml import clock
 from ml.registry import releases
-from ml.registry.probes.base import Array, Behaviour, Cases, Probe
+from ml.registry.probes.base import Array, Behaviour, Cases, Probe, unseen_since
 from ml.registry.releases import Release
 from ml.settings import Settings
 from ml.storage.postgres import connect
+from ml.trend.video.candidate import GLOBAL
 from ml.trend.video.dataset import bounds, labelled_frame, load_params
 from ml.trend.video.matrix import TEXT_COLUMNS, linear_growth, model_input
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _BEFORE = timedelta(days=7)  # of a first prediction: the days that its features and label span
 _MOST_ROWS = 4000
-_NEXT = timedelta(microseconds=1)  # the last row of a training was learned from
 _FASTER = 1.0  # ln ratio: the views of the last day grew e times as much
 
 
@@ -43,10 +43,7 @@ class TrendVideoProbe(Probe):
         params = load_params()
         niche = int(release.tags["category_id"]) if "category_id" in release.tags else None
         general = None if niche is None else releases.load_champion(self.name, settings)
-        since = datetime.fromisoformat(release.tags["test_start"])
-        for each in (champion, general[1] if general else None):
-            if each is not None and "train_end" in each.tags:
-                since = max(since, datetime.fromisoformat(each.tags["train_end"]) + _NEXT)
+        since = unseen_since(release, champion, general[1] if general else None)
         with connect(settings.require("database_url")) as conn:
             now = clock.as_of(conn, settings)
         now = max(now, datetime.fromisoformat(release.tags["as_of"]))
@@ -60,7 +57,7 @@ class TrendVideoProbe(Probe):
         specification = raw.specification
         rivals = {} if raw.baselines is None else _plain(raw.baselines, rows)
         if general is not None:
-            rivals["global"] = general[0].get_raw_model().predict_proba(rows)
+            rivals[GLOBAL] = general[0].get_raw_model().predict_proba(rows)
         return Cases(
             inputs=model_input(rows, specification.columns),
             source=f"{len(rows)} videos first predicted from {since:%Y-%m-%d %H:%M} to"
@@ -71,7 +68,7 @@ class TrendVideoProbe(Probe):
                 "language": rows["language"].fillna("und").to_numpy(),
             },
             rivals=rivals,
-            surely=frozenset({"global"} & set(rivals)),
+            surely=frozenset({GLOBAL} & set(rivals)),
         )
 
     def behaviours(self, model: Any, inputs: pd.DataFrame) -> Iterator[Behaviour]:

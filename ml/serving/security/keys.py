@@ -18,12 +18,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from ml.exceptions import ConfigurationError
 from ml.serving.security.callers import check_names, granted
 from ml.settings import Settings
-from ml.storage.postgres import transaction
+from ml.storage.postgres import query, transaction
 
 _ID = re.compile(r"[0-9a-z]{12}")
 _FORM = re.compile(rf"ytk_({_ID.pattern})_([A-Za-z0-9_-]{{43}})")
@@ -206,15 +205,15 @@ def _audit(conn: psycopg.Connection, event: str, key_id: str, actor: str) -> Non
 
 
 def _rows(conn: psycopg.Connection, key_id: str | None = None) -> list[Key]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(
-            "select key_id, name, roles, scopes, created_by, created_at, expires_at, revoked_at,"
-            " last_used_at, case when revoked_at is not null then 'revoked'"
-            " when expires_at <= now() then 'expired' else 'active' end as status"
-            " from ops.api_keys where %(id)s::text is null or key_id = %(id)s"
-            " order by created_at desc, key_id",
-            {"id": key_id},
-        ).fetchall()
+    rows = query(
+        conn,
+        "select key_id, name, roles, scopes, created_by, created_at, expires_at, revoked_at,"
+        " last_used_at, case when revoked_at is not null then 'revoked'"
+        " when expires_at <= now() then 'expired' else 'active' end as status"
+        " from ops.api_keys where %(id)s::text is null or key_id = %(id)s"
+        " order by created_at desc, key_id",
+        {"id": key_id},
+    )
     return [
         Key(
             **{

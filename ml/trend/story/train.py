@@ -157,20 +157,13 @@ def _signals(model: StoryModel, part: pd.DataFrame) -> str:
 
 def _facts(dataset: StoryDataset, split: Split, model: StoryModel) -> dict[str, str]:
     spec = model.specification
-    known = (split.train, split.validation)
     return {
         "feature_service": spec.feature_service,
         "decision_threshold": str(spec.decision_threshold),
         "calibration": spec.reach.kind,
         "calibration_stay": spec.stay.kind if spec.stay else "none: nearly all stay",
         "as_of": dataset.as_of.isoformat(),
-        "train_start": min(part["event_timestamp"].min() for part in known).isoformat(),
-        "train_end": max(part["event_timestamp"].max() for part in known).isoformat(),
-        "test_start": split.test["event_timestamp"].min().isoformat(),
-        "test_end": split.test["event_timestamp"].max().isoformat(),
-        "train_rows": str(len(split.train)),
-        "validation_rows": str(len(split.validation)),
-        "test_rows": str(len(split.test)),
+        **training.part_facts(split.train, split.validation, split.test),
         "is_synthetic": str(dataset.is_synthetic).lower(),
         "data_digest": dataset.digest,
         "code_digest": _code_digest(),

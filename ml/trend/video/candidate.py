@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GATE_METRIC = "auc"
+GLOBAL = "global"  # among the rivals of a niche's model: the champion for all videos
 _PACKAGES = ("xgboost-cpu", "xgboost", "numpy", "pandas", "scikit-learn")
 _LIMITS = (
     "Trained on videos that stayed on a chart for at least three days: of videos that vanish"
@@ -143,7 +144,6 @@ def as_candidate(trained: Trained, key: str, settings: Settings) -> Iterator[Can
 
 def _facts(dataset: TrendDataset, split: Split, model: TrendModel) -> dict[str, str]:
     spec = model.specification
-    both = (split.train, split.validation)
     return {
         "feature_service": spec.feature_service,
         "growth_threshold": f"{spec.growth_threshold:.6f}",
@@ -152,13 +152,7 @@ def _facts(dataset: TrendDataset, split: Split, model: TrendModel) -> dict[str, 
         "heads_left_out": json.dumps({n: h.reason for n, h in spec.heads.items() if h.reason}),
         "breakout_threshold": f"{spec.heads['breakout'].threshold:.6f}",
         "as_of": dataset.as_of.isoformat(),
-        "train_start": min(part["event_timestamp"].min() for part in both).isoformat(),
-        "train_end": max(part["event_timestamp"].max() for part in both).isoformat(),
-        "test_start": split.test["event_timestamp"].min().isoformat(),
-        "test_end": split.test["event_timestamp"].max().isoformat(),
-        "train_rows": str(len(split.train)),
-        "validation_rows": str(len(split.validation)),
-        "test_rows": str(len(split.test)),
+        **training.part_facts(split.train, split.validation, split.test),
         "excluded_rows": str(dataset.excluded),
         "is_synthetic": str(dataset.is_synthetic).lower(),
         "data_digest": dataset.digest,

@@ -31,7 +31,14 @@ from ml.registry.validation.criteria import criteria_of
 from ml.settings import Settings, get_settings
 from ml.storage.postgres import connect
 from ml.trend.calibration import Calibrator, best_calibrator
-from ml.trend.video.candidate import Trained, as_candidate, check_rows, code_digest, measure_call
+from ml.trend.video.candidate import (
+    GLOBAL,
+    Trained,
+    as_candidate,
+    check_rows,
+    code_digest,
+    measure_call,
+)
 from ml.trend.video.dataset import (
     MIN_LABELLED,
     Split,
@@ -51,7 +58,6 @@ log = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float64]
 
-GLOBAL = "global"  # the champion for all videos, among the rivals
 # Few rows: less than half is held out, and most of the rest says which attempt is best.
 _SHARES = {"test_share": 0.4, "validation_share": 0.6}
 _ORIGINS = 3

@@ -7,7 +7,7 @@ import pytest
 from ml.exceptions import GenerationError
 from ml.generation import metadata, writer
 from ml.generation.brief import ChannelBrief, Fact, SeriesPoint, VideoBrief
-from ml.generation.llm.budget import Budget, MemoryLedger
+from ml.generation.budget import Budget, MemoryLedger
 from ml.generation.llm.catalog import Model
 from ml.generation.llm.interface import Completion, Usage
 from ml.generation.llm.orchestrator import Orchestrator

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ml.registry.aliases import planned_promotion, planned_rollback
 from ml.registry.promotion import decide
-from ml.registry.releases import family
+from ml.registry.releases import training_command
 from ml.registry.versions import next_version, step_between
 
 
@@ -138,6 +138,7 @@ def test_kill_in_the_middle_of_going_back_goes_back_once(former, killed_after):
 
 def test_a_model_is_called_by_what_trains_it():
     names = ("trend_video", "trend_topic", "quality_policy", "trend_video_short-movies")
-    assert [family(name) for name in names] == [
-        "trend", "trend --model topic", "quality", "trend --niche short-movies",
+    assert [training_command(name) for name in names] == [
+        "ytempire train trend", "ytempire train trend --model topic", "ytempire train quality",
+        "ytempire train trend --niche short-movies",
     ]  # fmt: skip

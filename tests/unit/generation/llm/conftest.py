@@ -8,7 +8,7 @@ import pybreaker
 import pytest
 from pydantic import SecretStr
 
-from ml.generation.llm.budget import Budget, MemoryLedger
+from ml.generation.budget import Budget, MemoryLedger
 from ml.generation.llm.orchestrator import Orchestrator
 from ml.generation.llm.routes import routes
 from ml.settings import Settings

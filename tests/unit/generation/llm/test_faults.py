@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from ml.exceptions import GenerationError, ProviderError
-from ml.generation.llm.budget import Budget
+from ml.generation.budget import Budget
 from ml.generation.llm.interface import prompt_size
 from ml.generation.prompting import Prompt
 

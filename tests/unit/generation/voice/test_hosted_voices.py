@@ -11,8 +11,8 @@ import pytest
 
 from ml.exceptions import ProviderError, QuotaExceededError, SourceUnavailableError
 from ml.generation.brief import ChannelBrief
+from ml.generation.budget import Budget, MemoryLedger
 from ml.generation.captions import TimedSentence, Timeline, captions
-from ml.generation.llm.budget import Budget, MemoryLedger
 from ml.generation.voice import provider_of, speak, speak_within_budget, trim
 from ml.generation.voice_hosted import HOSTED, word_ends
 from ml.generation.voice_interface import PROSODY, Line, Take, ssml
