@@ -1,9 +1,16 @@
-"""Speech for a caller, by the voices and the sound chain of the generation pipeline."""
+"""Speech for a caller, by the voices and the sound chain of the generation pipeline.
+
+What was spoken once lies in the object storage, keyed by everything that its sound depends on: the
+same text in another format, or asked again, is neither spoken nor paid for a second time.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +21,7 @@ from ml.generation.brief import ChannelBrief
 from ml.generation.budget import Budget, ledger_of
 from ml.generation.media import loudness, probe, run_ffmpeg
 from ml.generation.text import clean, latin, words
-from ml.generation.voice import provider_of, speak_within_budget
+from ml.generation.voice import code_version, provider_of, speak_within_budget
 from ml.generation.voice_enhance import enhance
 from ml.generation.voice_interface import (
     Emotion,
@@ -50,17 +57,7 @@ def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
     wanted = VoiceRequest.model_validate(request)
     lines = _lines(wanted)
     voice = ChannelBrief.model_fields["voice"].default
-    task.report("speaking", 0.1)
-    provider = _provider(wanted, voice, task)
-    ledger = ledger_of(
-        task.settings, video_id=f"job-{task.job_id}", stage="voice",
-        budget=Budget.of_voices(task.settings),
-    )  # fmt: skip
-    spoken = speak_within_budget(provider, lines, task.work, _SPEECH_S, ledger)
-    task.report("mastering", 0.7)
-    raw = task.work / "raw.wav"
-    write_wav(raw, _joined(spoken.takes), spoken.takes[0].rate)
-    track, _ = enhance(raw, task.work / "spoken.wav", _TIMEOUT_S)
+    track, payee, cost = _speech(task, _provider(wanted, voice, task), lines)
     final = _encoded(track, wanted, task.work)
     seconds, measured = probe(final).duration_s, loudness(final)
     url = task.keep(final)
@@ -73,17 +70,42 @@ def synthesize(task: Task, request: Mapping[str, Any]) -> VoiceAnswer:
         format=wanted.format,
         quality_score=None,
         provider_used=wanted.provider,
-        cost=spoken.cost_usd,
+        cost=cost,
         metadata=VoiceMetadata(
             words_count=count,
             speaking_rate=round(60 * count / seconds, 1),
-            model_version=spoken.provider,
+            model_version=payee,
             sample_rate=wanted.sample_rate,
             integrated_lufs=_finite(measured.integrated),
             true_peak_dbtp=_finite(measured.true_peak),
         ),
         reasons={"quality_score": _QUALITY, **dict(_not_used(wanted))},
     )
+
+
+def _speech(task: Task, provider: VoiceProvider, lines: Sequence[Line]) -> tuple[Path, str, float]:
+    """The finished sound of lines, who spoke it, and what that cost now in dollars."""
+    said = json.dumps([provider.payee, _PAUSE_S, code_version(), [astuple(line) for line in lines]])
+    key = f"speech/{hashlib.sha256(said.encode()).hexdigest()}.wav"
+    track = task.work / "spoken.wav"
+    try:
+        task.store.get_file(key, track)
+    except FileNotFoundError:
+        pass
+    else:
+        return track, provider.payee, 0.0
+    task.report("speaking", 0.1)
+    ledger = ledger_of(
+        task.settings, video_id=f"job-{task.job_id}", stage="voice",
+        budget=Budget.of_voices(task.settings),
+    )  # fmt: skip
+    spoken = speak_within_budget(provider, lines, task.work, _SPEECH_S, ledger)
+    task.report("mastering", 0.7)
+    raw = task.work / "raw.wav"
+    write_wav(raw, _joined(spoken.takes), spoken.takes[0].rate)
+    enhance(raw, track, _TIMEOUT_S)
+    task.store.put_file(key, track)
+    return track, spoken.provider, spoken.cost_usd
 
 
 def _provider(wanted: VoiceRequest, voice: str, task: Task) -> VoiceProvider:

@@ -45,7 +45,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Forecasts, scores and features of the platform.",
         lifespan=lifespan,
     )
-    for group in (predictions, work, features, models, training):
+    # Routes are tried in this order: those that are asked most come first.
+    for group in (predictions, features, work, models, training):
         app.include_router(group.router, prefix=PREFIX)
     app.include_router(operations.router)
     install(app, settings)

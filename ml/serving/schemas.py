@@ -40,8 +40,16 @@ def _has_nul(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" in value
     if isinstance(value, dict):
-        return any(_has_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, list) and any(map(_has_nul, value))
+        value = [*value.keys(), *value.values()]
+    if not isinstance(value, list):
+        return False
+    # All texts of a list at once: a request of fifty features has as many.
+    texts = [part for part in value if isinstance(part, str)]
+    return "\0" in "".join(texts) or any(map(_has_nul, filter(_is_nested, value)))
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict | list)
 
 
 def shown(**fields: Any) -> ConfigDict:

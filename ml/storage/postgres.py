@@ -41,14 +41,14 @@ def connect(url: str | None = None, *, autocommit: bool = False) -> psycopg.Conn
 
 
 def query(
-    conn: psycopg.Connection, text: str, values: Sequence[Any] | Mapping[str, Any] = ()
+    conn: psycopg.Connection, text: str, values: Sequence[Any] | Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     """Rows of a query as dictionaries.
 
     Args:
         conn: of the database.
         text: SQL of ours; whatever comes from elsewhere is a value.
-        values: its parameters, by place or by name.
+        values: its parameters, by place or by name; without any, a percent sign stands for itself.
     """
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(text.encode(), values).fetchall()

@@ -82,10 +82,15 @@ def test_a_fault_of_the_platform_is_not_the_requests_and_does_not_say_how_it_is_
     job = done(poor, "synthesize_voice", spoken)
     assert (job.status, job.fault, job.error) == ("failed", "platform", OUR_FAULT)
     paid = done(stack.changed(simulated), "synthesize_voice", spoken)
+    # Another format of what was paid for is a file of the same sound.
+    again = done(stack.changed(simulated), "synthesize_voice", spoken | {"format": "wav"})
+    assert VoiceAnswer.model_validate(paid.result).cost > 0
+    assert VoiceAnswer.model_validate(again.result).cost == 0
+    assert stored(stack, again, "voice.wav")[:4] == b"RIFF"
     with connect(stack.require("database_url")) as conn:
         booked = conn.execute(
-            "select unit, quantity::int from ops.cost_ledger where video_id = %s",
-            (f"job-{paid.job_id}",),
+            "select unit, quantity::int from ops.cost_ledger where video_id = any(%s)",
+            ([f"job-{job.job_id}" for job in (paid, again)],),
         ).fetchall()
     assert (paid.status, booked) == ("completed", [("characters", len("Robots dived deep."))])
 

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Collection
 
 from fastapi import HTTPException
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ml.serving.security.errors import problem
@@ -16,21 +15,21 @@ from ml.serving.security.errors import problem
 log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
+_DEFAULTS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
 # The pages of the documentation load their scripts from a CDN and start them in the page.
 _DOCS_POLICY = (
-    "default-src 'none'; connect-src 'self'; img-src 'self' data: https://fastapi.tiangolo.com;"
-    " script-src 'unsafe-inline' https://cdn.jsdelivr.net; worker-src blob:;"
-    " style-src 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com;"
-    " font-src https://fonts.gstatic.com; frame-ancestors 'none'"
+    b"default-src 'none'; connect-src 'self'; img-src 'self' data: https://fastapi.tiangolo.com;"
+    b" script-src 'unsafe-inline' https://cdn.jsdelivr.net; worker-src blob:;"
+    b" style-src 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com;"
+    b" font-src https://fonts.gstatic.com; frame-ancestors 'none'"
 )
-_HSTS = "max-age=31536000"
+_HSTS = b"max-age=31536000"
 
 
 class Edge:
@@ -59,7 +58,7 @@ class Edge:
             nonlocal started
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 started = True
-                self._add_headers(scope, MutableHeaders(scope=message))
+                self._add_headers(scope, message)
             await send(message)
 
         if scope["type"] == "websocket":
@@ -98,17 +97,20 @@ class Edge:
     def _too_large(self) -> HTTPException:
         return HTTPException(413, f"the body may have {self._most_bytes} bytes at most")
 
-    def _add_headers(self, scope: Scope, headers: MutableHeaders) -> None:
+    def _add_headers(self, scope: Scope, message: Message) -> None:
+        """Put ours in the place of what the answer has; defaults yield to it."""
         request = scope["ytempire"]
-        for name, value in _HEADERS.items():
-            headers.setdefault(name, value)
+        ours = {b"x-request-id": request["request_id"].encode()}
         if scope["path"] in self._docs:
-            headers["Content-Security-Policy"] = _DOCS_POLICY
+            ours[b"content-security-policy"] = _DOCS_POLICY
         if scope.get("scheme") in ("https", "wss"):
-            headers["Strict-Transport-Security"] = _HSTS
-        headers["X-Request-ID"] = request["request_id"]
+            ours[b"strict-transport-security"] = _HSTS
         for name, value in request["headers"].items():
-            headers[name] = value
+            ours[name.lower().encode()] = value.encode()
+        kept = [each for each in message.get("headers", ()) if each[0] not in ours]
+        known = {name for name, _ in kept} | ours.keys()
+        missing = [each for each in _DEFAULTS if each[0] not in known]
+        message["headers"] = [*kept, *ours.items(), *missing]
 
 
 def _request_id(scope: Scope) -> str:
