@@ -26,7 +26,11 @@ from ytempire_airflow.training import train_and_register
 )
 def train_trend_video():
     train_and_register(
-        TREND_VIDEO, "ml.trend.video.train:train_video", resolve_as_of(), may_lack_data=False
+        TREND_VIDEO,
+        "ml.trend.video.train:train_video",
+        resolve_as_of(),
+        may_lack_data=False,
+        videos_wait=True,
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from airflow.sdk import task
+
+from ytempire_airflow.defaults import GIVES_WAY
 
 _PAGE = "/reports/dbt/index.html#!/model/"
 
@@ -52,4 +55,5 @@ def dbt_docs(now: str) -> bool:
 
     from ml.warehouse import publish_docs
 
+    os.nice(GIVES_WAY)
     return publish_docs(datetime.fromisoformat(now))

@@ -26,8 +26,9 @@ DEFAULT_ARGS: dict[str, Any] = {
 # A gate that failed once fails again: its verdict is about the data, not about the moment.
 GATE_ARGS: dict[str, Any] = {"execution_timeout": timedelta(minutes=20)}
 TRAINING_ARGS: dict[str, Any] = {
-    "pool": "training",
     "execution_timeout": timedelta(hours=2),
     "retries": 2,
 }
+# `os.nice` of work that no video waits for: what one waits for gets most of a core that both want.
+GIVES_WAY = 10
 GPU_ARGS: dict[str, Any] = {"pool": "gpu", "queue": "gpu"}

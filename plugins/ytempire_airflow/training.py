@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from airflow.sdk import Asset, task
 
 from ytempire_airflow.assets import RELEASE_CANDIDATES
-from ytempire_airflow.defaults import TRAINING_ARGS
+from ytempire_airflow.defaults import GIVES_WAY, TRAINING_ARGS
 
 
-def train_and_register(model: Asset, train: str, now: Any, *, may_lack_data: bool = True) -> Any:
+def train_and_register(
+    model: Asset, train: str, now: Any, *, may_lack_data: bool = True, videos_wait: bool = False
+) -> Any:
     """Tasks that train and register a model, validate the version, and decide on it.
 
     The last one tells the asset of the model what came of it. A version that needs a person or a
@@ -22,9 +25,12 @@ def train_and_register(model: Asset, train: str, now: Any, *, may_lack_data: boo
         now: return value of the DAG's task `resolve_as_of`.
         may_lack_data: skip, with the reason, where there is too little to learn from; fail
             otherwise.
+        videos_wait: no video is planned before this training has ended: it does not wait for those
+            of other models, which run one at a time and leave it the processor.
     """
+    pool = "training_first" if videos_wait else "training"
 
-    @task(multiple_outputs=False, **TRAINING_ARGS)
+    @task(multiple_outputs=False, pool=pool, **TRAINING_ARGS)
     def train_and_register(now: str) -> dict[str, Any]:
         from datetime import datetime
         from importlib import import_module
@@ -34,6 +40,7 @@ def train_and_register(model: Asset, train: str, now: Any, *, may_lack_data: boo
         from ml.exceptions import SourceUnavailableError, TooFewRowsError
         from ml.settings import get_settings
 
+        os.nice(0 if videos_wait else GIVES_WAY)
         module, _, function = train.partition(":")
         apart = get_settings().model_copy(update={"settle_after_training": False})
         try:
@@ -44,7 +51,7 @@ def train_and_register(model: Asset, train: str, now: Any, *, may_lack_data: boo
             raise AirflowSkipException(str(error)) from error
         return {"as_of": now, **release.summary()}
 
-    @task(pool="training")
+    @task(pool=pool)
     def validate(trained: dict[str, Any]) -> list[str]:
         """Every criterion that the version does not meet."""
         if trained["decision"]:
