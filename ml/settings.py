@@ -436,6 +436,13 @@ class Settings(BaseSettings):
         None, validation_alias="YTEMPIRE_MUSIC", description="sound file to play below the voice"
     )
     music_licence: str = Field("", validation_alias="YTEMPIRE_MUSIC_LICENCE")
+    stock_media: tuple[Literal["pexels", "pixabay"], ...] = Field(
+        ("pexels", "pixabay"),
+        validation_alias="YTEMPIRE_STOCK_MEDIA",
+        description="JSON list: who is asked for photographs, in this order, where a key is set",
+    )
+    pexels_api_key: SecretStr | None = Field(None, validation_alias="PEXELS_API_KEY")
+    pixabay_api_key: SecretStr | None = Field(None, validation_alias="PIXABAY_API_KEY")
     script_max_tokens: int = Field(2000, validation_alias="SCRIPT_MAX_TOKENS")
     script_temperature: float = Field(0.7, validation_alias="SCRIPT_TEMPERATURE")
     script_top_p: float = Field(0.9, validation_alias="SCRIPT_TOP_P")

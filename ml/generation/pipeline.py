@@ -85,10 +85,13 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "video", ("script", "voice"), 600, 2,
-        "without a trend curve its scene is left out",
+        "without a trend curve its scene is left out; without photographs grounds are drawn",
         ("channel", "topic", "keywords", "facts", "series", "series_label", "synthetic", "seed",
          *_FRAME),
-        ("video_vertical", "video_encoder", "music_path", "music_licence"),
+        (
+            "video_vertical", "video_encoder", "music_path", "music_licence", "stock_media",
+            "pexels_api_key", "pixabay_api_key",
+        ),
     ),
     Stage(
         "gate", ("script", "voice", "thumbnail", "video"), 180, 1,

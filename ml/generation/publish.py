@@ -18,7 +18,7 @@ from ml.generation.artifacts import ArtifactStore, sha256_of
 from ml.generation.llm.catalog import BUNDLED
 from ml.generation.stage import StageContext, StageOutput, StageResult
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 _FILES = {
     "video.mp4": "video",
@@ -107,6 +107,7 @@ def manifest(context: StageContext, verdict: str, files: Mapping[str, Path]) -> 
             for name, path in files.items()
         },
         "licences": licences(context.upstream),
+        "credits": [photo["credit"] for photo in _photos(context.upstream)],
     }
 
 
@@ -120,7 +121,14 @@ def licences(upstream: Mapping[str, StageResult]) -> dict[str, str]:
         found |= _BUNDLED.get(name, {name: "terms of its owner"})
     if music := upstream["video"].metrics.get("music"):
         found[f"music {music['file']}"] = music["licence"]
+    for photo in _photos(upstream):
+        found[f"photo {photo['page']}"] = photo["licence"]
     return found
+
+
+def _photos(upstream: Mapping[str, StageResult]) -> list[dict[str, str]]:
+    photos: list[dict[str, str]] = upstream["video"].metrics["stock"]["photos"]
+    return photos
 
 
 def copy(source: Path, target: Path) -> None:

@@ -8,34 +8,43 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from ml.generation import drawing
 from ml.generation.brief import SeriesPoint, VideoBrief
 from ml.generation.script import Scene
 from ml.generation.text import clean, count, latin
+from ml.generation.thumbnail_score import nearest_ground
 
 OVERSIZE = 1.16  # of the background against the frame
 CAPTION_SHARE = 0.26
+_VEILS = (0.3, 0.45, 0.6, 0.75, 0.9)  # opacity; the last one hides a white wall
 
 
 class Stills:
-    """Draws the scenes of one video."""
+    """Draws the scenes of one video.
 
-    def __init__(self, brief: VideoBrief) -> None:
-        self._brief = brief
+    Args:
+        brief: of the video.
+        photos: photographs for the grounds, by the number of the scene; others are drawn.
+    """
+
+    def __init__(self, brief: VideoBrief, photos: Mapping[int, Image.Image] | None = None) -> None:
+        self._brief, self._photos = brief, photos or {}
         self._size = (brief.width, brief.height)
         self._base, self._main, self._accent = drawing.palette(brief.channel.brand_colors)
         self._unit = min(brief.width, brief.height) / 720
 
     def background(self, number: int) -> Image.Image:
-        """A gradient with two lights; every scene has its own."""
+        """The scene's photograph, veiled; or a gradient with two lights, of its own each."""
         width, height = (round(side * OVERSIZE) for side in self._size)
-        angle = 0.6 + 1.9 * number + self._brief.seed % 7
         dark = drawing.mix(self._base, drawing.INK, 0.25)
+        if photo := self._photos.get(number):
+            return _veiled(ImageOps.fit(photo, (width, height)), dark)
+        angle = 0.6 + 1.9 * number + self._brief.seed % 7
         image = drawing.gradient(
             (width, height), dark, drawing.mix(self._base, self._main, 0.55), angle
         )
@@ -235,6 +244,17 @@ _SOFT_RGBA = (*_SOFT, 255)
 
 
 _LEAST = 1e-9  # less than this is nothing to draw
+
+
+def _veiled(photo: Image.Image, veil: drawing.Rgb) -> Image.Image:
+    """A photograph, darkened until white text can be read on it everywhere."""
+    small = photo.reduce(4)
+    lightest = nearest_ground(small, (0, 0, *small.size), drawing.WHITE)
+    for share in _VEILS:
+        ground = drawing.mix(lightest, veil, share)
+        if drawing.contrast(drawing.WHITE, ground) >= drawing.MIN_CONTRAST:
+            break
+    return Image.blend(photo, Image.new("RGB", photo.size, veil), share)
 
 
 def nice_axis(values: Sequence[float]) -> tuple[float, float, list[float]]:

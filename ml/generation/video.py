@@ -5,25 +5,28 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml.exceptions import GenerationError
-from ml.generation import captions, drawing
+from ml.generation import captions, drawing, stock
 from ml.generation.brief import VideoBrief
 from ml.generation.media import probe
 from ml.generation.script import Scene, Storyboard
 from ml.generation.stage import StageContext, StageOutput
 from ml.generation.stills import Stills, save
-from ml.generation.text import clean
+from ml.generation.text import clean, latin
 from ml.generation.video_encoder import FPS, encode, encoders
 from ml.generation.video_sound import music, sound_graph
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 log = logging.getLogger(__name__)
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 _ENTER = 0.45  # seconds in which a foreground slides and fades in
 _REVEAL_AT, _REVEAL_FOR = 0.5, 1.8  # when the trend curve is drawn, and for how long
@@ -48,16 +51,39 @@ def run(context: StageContext) -> StageOutput:
     srt = context.write_text("captions.srt", captions.to_srt(shown))
     files = {"video.mp4": context.work / "video.mp4", "captions.srt": srt}
     render = _Render(board, timeline, voice, track, settings.video_encoder, context.timeout_s)
-    metrics, encoder = render(context.brief, context.work / "wide", files["video.mp4"])
+    found = _photographs(board, context, upright=False)
+    shots = [found]
+    metrics, encoder = render(
+        context.brief, found.images, context.work / "wide", files["video.mp4"]
+    )
     if settings.video_vertical:
         upright = context.brief.model_copy(update=vertical(context.brief))
         files["vertical.mp4"] = context.work / "vertical.mp4"
-        own, _ = render(upright, context.work / "upright", files["vertical.mp4"])
+        shots.append(_photographs(board, context, upright=True))
+        own, _ = render(upright, shots[-1].images, context.work / "upright", files["vertical.mp4"])
         metrics["vertical"] = own
     metrics |= {"captions": len(shown), "scenes": len(board.scenes), "fps": FPS}
+    metrics["stock"] = {
+        "photos": [
+            {**asdict(photo), "credit": photo.credit}
+            for photo in dict.fromkeys(each for shot in shots for each in shot.photos.values())
+        ],
+        "failures": [failure for shot in shots for failure in shot.failures],
+    }
     if track:
         metrics["music"] = {"file": track.name, "licence": settings.music_licence}
     return StageOutput(f"ffmpeg/{encoder}", files, metrics)
+
+
+def _photographs(board: Storyboard, context: StageContext, *, upright: bool) -> stock.Grounds:
+    """Photographs for the scenes; a chart stands on its own."""
+    wanted = {
+        number: latin(clean(scene.visual_cue or board.topic, 80))
+        for number, scene in enumerate(board.scenes)
+        if scene.kind != "chart"
+    }
+    wanted = {number: words for number, words in wanted.items() if words}
+    return stock.grounds(wanted, context.settings, context.store, upright=upright)
 
 
 def vertical(brief: VideoBrief) -> dict[str, int]:
@@ -77,7 +103,9 @@ class _Render:
     encoder: str
     timeout_s: float
 
-    def __call__(self, brief: VideoBrief, work: Path, target: Path) -> tuple[dict[str, Any], str]:
+    def __call__(
+        self, brief: VideoBrief, photos: Mapping[int, Image.Image], work: Path, target: Path
+    ) -> tuple[dict[str, Any], str]:
         """Write `target`; returns what it took, and the encoder."""
         work.mkdir()
         started = time.monotonic()
@@ -85,7 +113,7 @@ class _Render:
         accent = drawing.hexadecimal(drawing.palette(brief.channel.brand_colors)[2])
         ass = captions.to_ass(shown, width=brief.width, height=brief.height, accent=accent)
         (work / "captions.ass").write_text(ass, encoding="utf-8")
-        pictures, graph, count = scene_graph(brief, self.board, self.timeline, work)
+        pictures, graph, count = scene_graph(brief, self.board, self.timeline, work, photos)
         graph += ";\n" + sound_graph(count, self.track, self.timeline.duration)
         (work / "chapters.txt").write_text(chapters(self.board, self.timeline), encoding="utf-8")
         sounds = ["-i", str(self.voice)]
@@ -136,14 +164,18 @@ def chapters(board: Storyboard, timeline: captions.Timeline) -> str:
 
 
 def scene_graph(
-    brief: VideoBrief, board: Storyboard, timeline: captions.Timeline, work: Path
+    brief: VideoBrief,
+    board: Storyboard,
+    timeline: captions.Timeline,
+    work: Path,
+    photos: Mapping[int, Image.Image],
 ) -> tuple[list[str], str, int]:
     """Draw the stills and build ffmpeg's inputs and filter graph for them.
 
     Returns:
         Arguments that open the stills, the graph up to `[video]`, and how many stills there are.
     """
-    stills = Stills(brief)
+    stills = Stills(brief, photos)
     arguments: list[str] = []
     parts: list[str] = []
     count = 0

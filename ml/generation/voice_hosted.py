@@ -22,14 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.exceptions import (
-    ProviderError,
-    QuotaExceededError,
-    RateLimitedError,
-    SourceUnavailableError,
-)
+from ml.exceptions import ProviderError, SourceUnavailableError
+from ml.generation import hosted
 from ml.generation.llm.retry import retrying
-from ml.generation.llm.wire import Address, address, retry_after
+from ml.generation.llm.wire import Address, address
 from ml.generation.voice_interface import PROSODY, Line, Spoken, Take, ssml
 from ml.settings import Settings
 
@@ -52,14 +48,8 @@ class _HostedVoice(ABC):
 
     def speak(self, lines: Sequence[Line], work: Path, timeout_s: float) -> Spoken:  # noqa: ARG002
         """Speak every line, within `timeout_s` altogether."""
-        import httpx
-
         deadline = time.monotonic() + timeout_s
-        with httpx.Client(
-            timeout=httpx.Timeout(self._settings.llm_timeout_s, connect=5.0),
-            trust_env=not self._address.is_loopback,
-            follow_redirects=False,
-        ) as client:
+        with hosted.client(self._address, self._settings) as client:
             takes = [self._take(client, line, deadline) for line in lines]
         cost = self.charged * self.price_usd_per_million / 1e6
         return Spoken(self.payee, takes, round(cost, 6))
@@ -83,22 +73,10 @@ class _HostedVoice(ABC):
         except httpx.HTTPError as error:
             raise ProviderError(f"{self.name}: {type(error).__name__}; retry later") from None
         if answer.status_code != 200:
-            raise self._refusal(answer)
+            fix = f"check {self._address.variable} and the voice's name"
+            raise hosted.refusal(self.name, answer, fix)
         self.charged += len(line.text)
         return answer
-
-    def _refusal(self, answer: httpx.Response) -> Exception:
-        """What an error status means; the provider's own words stay out: they may quote the key."""
-        what, wait = f"{self.name}: HTTP {answer.status_code}", retry_after(answer.headers)
-        if answer.status_code == 429:
-            return RateLimitedError(f"{what}; retry later", retry_after_s=wait)
-        if answer.status_code == 402:
-            return QuotaExceededError(f"{what}; the account has no money left")
-        if answer.status_code >= 500 or answer.status_code == 408:
-            return ProviderError(f"{what}; retry later", retry_after_s=wait)
-        return SourceUnavailableError(
-            f"{what}; check {self._address.variable} and the voice's name"
-        )
 
     @abstractmethod
     def _ask(self, client: httpx.Client, line: Line) -> httpx.Response:

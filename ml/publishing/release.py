@@ -271,15 +271,16 @@ def _film(
 ) -> Film:
     store = content_store(settings)
     files = {}
-    for name in ("video.mp4", "thumbnail.jpg", "captions.srt", "script.json"):
+    for name in ("video.mp4", "thumbnail.jpg", "captions.srt", "script.json", "manifest.json"):
         files[name] = folder / name
         store.get_file(video["files"][name]["key"], files[name])
     about = json.loads(files["script.json"].read_text(encoding="utf-8"))["seo_metadata"]
+    manifest = json.loads(files.pop("manifest.json").read_text(encoding="utf-8"))
     at = video["publish_at"]
     return Film(
         video_id=video["video_id"],
         title=video["title"],
-        description=about["description"],
+        description="\n".join([about["description"], *manifest.get("credits", ())]),
         tags=tuple(about["tags"]),
         category_id=channel.category_id,
         language=channel.language,

@@ -40,6 +40,7 @@ from ml.world.providers import (
     llm_api,
     reddit_api,
     serpapi_api,
+    stock_api,
     tiktok_api,
     trends_api,
     voice_api,
@@ -98,6 +99,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(tiktok_api.router(world))
     app.include_router(llm_api.router(world))
     app.include_router(voice_api.router(world))
+    app.include_router(stock_api.router(world))
     _add_health(app, world)
     app.include_router(_admin(world))
     # Last: a feed may have an address below another provider's.
