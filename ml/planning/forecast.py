@@ -2,9 +2,11 @@
 
 The forecast of a topic is the sum, over its videos on the charts in the days before `as_of`, of the
 video's daily gain of views times the probability that it keeps rising for 48 h (model
-`trend_video`). It is carried on to the time of publishing by the topic's own growth from the day
-before yesterday to yesterday: plain extrapolation, held between a half and twice a day. It is a
-ranking score in views a day, not a promise of views for our video.
+`trend_video`). It is carried on to the time of publishing by the growth of the topic's volume that
+`trend_topic` foresees from the next day to the one after; where that model has said nothing of the
+topic, by the topic's own growth from the day before yesterday to yesterday, which is plain
+extrapolation. Either is held between a half and twice a day. It is a ranking score in views a day,
+not a promise of views for our video.
 """
 
 from __future__ import annotations
@@ -50,6 +52,17 @@ gains as (
     where d.event_at > %(now)s - interval '2 days' and d.event_at <= %(now)s
         and d.topic_id is not null
     group by d.topic_id
+),
+foreseen as (
+    select distinct on (p.entity_id)
+        p.entity_id as topic_id, m.model_name || ' ' || m.version as model,
+        (p.prediction -> 'volume_by_day' ->> 0)::float as first_day,
+        (p.prediction -> 'volume_by_day' ->> 1)::float as second_day
+    from ml.model_predictions as p
+    inner join ml.ml_models as m on m.id = p.model_id
+    where p.prediction_type = 'trend_topic' and p.as_of <= %(now)s
+        and p.as_of > %(now)s - interval '1 day'
+    order by p.entity_id, p.as_of desc
 )
 select t.topic_id, t.label, t.language, t.is_synthetic,
     count(*) as videos,
@@ -57,11 +70,13 @@ select t.topic_id, t.label, t.language, t.is_synthetic,
     avg(s.probability) as mean_probability,
     sum(l.views) as views,
     max(s.model_name) as model_name, max(s.version) as model_version,
-    max(g.last_day)::float as last_day, max(g.day_before)::float as day_before
+    max(g.last_day)::float as last_day, max(g.day_before)::float as day_before,
+    max(f.model) as growth_model, max(f.first_day) as first_day, max(f.second_day) as second_day
 from latest as l
 inner join scored as s using (video_id)
 inner join marts.dim_topic as t using (topic_id)
 left join gains as g using (topic_id)
+left join foreseen as f using (topic_id)
 group by t.topic_id, t.label, t.language, t.is_synthetic
 having sum(greatest(coalesce(l.views_gained_per_day, 0), 0) * s.probability) > 0
 order by forecast desc, t.topic_id
@@ -99,19 +114,24 @@ def candidates(
     """Topics with a forecast, the greatest first; or one of them.
 
     Returns:
-        Rows with `daily_growth` beside what the query gives; it is None where a day is missing.
+        Rows with `daily_growth`, None where a day is missing, and `growth_from`, who says so,
+        beside what the query gives.
     """
     rows = query(conn, _CANDIDATES, {"now": now, "topic_id": topic_id})
     for row in rows:
-        row["daily_growth"] = growth(row["last_day"], row["day_before"])
+        row["growth_from"] = row["growth_model"]
+        row["daily_growth"] = growth(row["second_day"], row["first_day"])
+        if row["daily_growth"] is None:
+            row["growth_from"] = "extrapolation"
+            row["daily_growth"] = growth(row["last_day"], row["day_before"])
     return rows
 
 
-def growth(last_day: float | None, day_before: float | None) -> float | None:
-    """Growth of a topic's gain of views from one day to the next; None if it is not known."""
-    if not last_day or not day_before:
+def growth(later: float | None, earlier: float | None) -> float | None:
+    """Growth of a topic from one day to the next, within bounds; None if it is not known."""
+    if not later or not earlier:
         return None
-    return min(max(last_day / day_before, _SLOWEST), _FASTEST)
+    return min(max(later / earlier, _SLOWEST), _FASTEST)
 
 
 def interest_at(forecast: float, daily_growth: float | None, ahead: timedelta) -> float:

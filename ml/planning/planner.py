@@ -294,6 +294,7 @@ def _schedule(
         "mean_probability_of_rising": values["mean_probability"],
         "forecast_views_per_day": round(row["forecast"], 1),
         "interest_at_publish": round(row["interest"], 1),
+        "growth_from": row["growth_from"],
         "audience_score": row["audience"],
         "room_limited_by": room.limit,
     }

@@ -76,6 +76,13 @@ def planning(own_database: Settings, tmp_path_factory) -> Settings:
                 " '{\"probability\": 0.5}')",
                 (model, f"y-{topic}", NOW - timedelta(hours=6)),
             )
+        # Knitting is foreseen to grow, which yesterday does not show.
+        conn.execute(
+            "insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of,"
+            " input_data, prediction) values (%s, 'trend_topic', 'slow', %s, '{}',"
+            " '{\"volume_by_day\": [10, 15, 9, 9, 9, 9, 9]}')",
+            (model, NOW - timedelta(hours=5)),
+        )
         conn.execute(
             "insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of,"
             " input_data, prediction) values (%s, 'audience_preference', 'US/gaming/en', %s, '{}',"
@@ -100,8 +107,8 @@ def test_the_best_topics_at_publishing_time_are_planned_with_their_reasons(plann
     found = rows(
         planning,
         "select topic_id, rank, forecast, daily_growth, interest_at_publish, audience_score,"
-        " niche_similarity, publish_at, similarity_to_past from content.video_schedule"
-        " order by rank",
+        " niche_similarity, publish_at, similarity_to_past, reasons ->> 'growth_from'"
+        " from content.video_schedule order by rank",
     )
     assert [row[0] for row in found] == ["rises", "falls", "slow"]  # and not the twin
     rises, falls, slow = found
@@ -112,6 +119,9 @@ def test_the_best_topics_at_publishing_time_are_planned_with_their_reasons(plann
     assert rises[6] > slow[6]
     assert [row[7] for row in found] == [NOW + timedelta(hours=3 + 2 * n) for n in range(3)]
     assert slow[8] < 0.8
+    assert slow[3] == 1.5
+    assert slow[4] == pytest.approx(250 * 1.5 ** (3 / 24))
+    assert (rises[9], slow[9]) == ("extrapolation", "trend_video 1.0.0")
 
 
 def test_planning_again_changes_nothing(planned, planning):
