@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -13,15 +20,27 @@ import pytest
 import tiny_model
 
 from ml.exceptions import CorruptArtifactError, FatalError, ServiceUnavailableError
-from ml.registry import aliases, audit, health, probes, promotion, recording, releases, rollouts
+from ml.registry import (
+    aliases,
+    audit,
+    health,
+    probes,
+    promotion,
+    recording,
+    releases,
+    rollouts,
+    training,
+)
 from ml.registry.audit import Cause
 from ml.registry.listing import known_heads, listed
 from ml.registry.releases import Candidate
 from ml.registry.tracking import client
 from ml.registry.validation import validate
+from ml.runtime.state import State
+from ml.runtime.supervisor import Supervisor
 from ml.serving import champions as serving
 from ml.serving.records import Record, Recorder, as_json
-from ml.settings import Settings
+from ml.settings import Settings, default_state_dir
 from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect
 
@@ -78,6 +97,29 @@ def settled(settings: Settings, folder: Path, auc: float, **options):
 
 def aliases_now(settings: Settings) -> dict[str, str]:
     return {alias: row["version"] for row in listed(NAME, settings) for alias in row["aliases"]}
+
+
+@contextmanager
+def service_paused(name: str) -> Iterator[None]:
+    """An embedded service that takes connections and answers none of them."""
+    signal_service(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        resume(name)
+
+
+def resume(name: str) -> None:
+    signal_service(name, signal.SIGCONT)
+
+
+def signal_service(name: str, number: signal.Signals) -> None:
+    pid = Supervisor(State(default_state_dir())).processes()[name]["pid"]
+    os.kill(pid, number)
+
+
+def _never(job: str):
+    raise AssertionError(f"{job} trains again")
 
 
 def test_the_gates_make_champions_refuse_and_tell_every_failure(settings, tmp_path):
@@ -262,6 +304,96 @@ def test_without_mlflow_nothing_moves(settings):
         promotion.rollback(NAME, BY_TEST, away)
     client(settings)
     assert audit.verify(settings).rows == before
+
+
+def test_a_slow_object_store_holds_up_no_rollback(settings, tmp_path):
+    before, serves = len(listed(NAME, settings)), releases.champion(NAME, settings)
+    with service_paused("objects"), ThreadPoolExecutor(2) as pool:
+        recording = pool.submit(register, settings, tmp_path, 0.92)
+        time.sleep(3)
+        rolled_back = pool.submit(promotion.rollback, NAME, BY_TEST, settings)
+        done, _ = wait([rolled_back], timeout=10)
+        still_uploads = not recording.done()
+        resume("objects")
+    assert still_uploads
+    assert done, "the rollback waited for the upload"
+    assert rolled_back.result().mlflow_version != serves.mlflow_version
+    assert recording.result().mlflow_version == before + 1
+
+
+def test_recordings_at_once_take_versions_of_their_own(settings, tmp_path):
+    aucs = (0.93, 0.93, 0.94, 0.95)  # two of them are the same training
+    folders = [tmp_path / str(place) for place in range(len(aucs))]
+    for folder in folders:
+        folder.mkdir()
+    rows = audit.verify(settings).rows
+    with ThreadPoolExecutor(len(aucs)) as pool:
+        found = list(
+            pool.map(lambda each: register(settings, *each), zip(folders, aucs, strict=True))
+        )
+    same, again, *others = found
+    assert same.version == again.version
+    assert len({release.version for release in found}) == 3
+    for release in (same, *others):
+        path = client(settings).download_artifacts(release.run_id, "release.json", str(tmp_path))
+        assert json.loads(Path(path).read_text())["version"] == release.version
+        assert client(settings).get_run(release.run_id).data.tags["version"] == release.version
+    verdict = audit.verify(settings)
+    assert (verdict.broken, verdict.rows) == (None, rows + 3)
+
+
+def test_what_a_frozen_champion_refused_is_decided_again_once_it_thaws(settings, tmp_path):
+    promotion.freeze(NAME, Cause("test", "holiday"), settings)
+    refused = settled(settings, tmp_path, 0.96)
+    assert (refused.decision, refused.awaits) == ("refused", "thaw")
+    assert settled(settings, tmp_path, 0.96).decision == "refused"  # and again while it is frozen
+    promotion.unfreeze(NAME, BY_TEST, settings)
+    trained = training.train_once(
+        NAME, refused.tags["fingerprint"], _never, method="tiny", data_digest="", params={},
+        settings=settings,
+    )  # fmt: skip
+    assert (trained.version, trained.reused) == (refused.version, True)
+    # The API answered in the other tests, so there is traffic for a canary.
+    assert trained.decision == "needs_rollout"
+    # What is refused for its figures stays refused.
+    worse = settled(settings, tmp_path, 0.40)
+    assert (worse.decision, worse.awaits) == ("refused", "")
+    assert settled(settings, tmp_path, 0.40).reason == worse.reason
+
+
+def test_what_was_not_measured_is_measured_anew_or_decided_when_its_rival_is_back(
+    settings, tmp_path
+):
+    waits = register(settings, tmp_path, 0.97)
+    other = register(settings, tmp_path, 0.965)
+    promotion.promote(NAME, other.version, BY_TEST, settings=settings)
+    refused = promotion.settle(NAME, waits.version, settings=settings)
+    assert refused.awaits == "measurement"
+    assert "not measured against the champion" in refused.reason
+    assert promotion.settle(NAME, waits.version, settings=settings).decision == "refused"
+    # The same training again is a version of its own, measured beside what serves now.
+    anew = register(settings, tmp_path, 0.97)
+    assert anew.mlflow_version > waits.mlflow_version
+    assert anew.incumbent == other.mlflow_version
+    assert promotion.settle(NAME, anew.version, settings=settings).decision == "needs_rollout"
+    promotion.rollback(NAME, BY_TEST, settings)
+    again = promotion.settle(NAME, waits.version, settings=settings)
+    assert again.decision == "needs_rollout", again.reason
+
+
+def test_a_loaded_model_leaves_one_copy_on_disk_and_none_elsewhere(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    release = releases.champion(NAME, settings)
+    releases._loaded.cache_clear()
+    shutil.rmtree(settings.model_cache_dir, ignore_errors=True)
+    releases.load(release, settings)
+    [kept] = (settings.model_cache_dir / "serving" / NAME).iterdir()
+    assert list(tmp_path.iterdir()) == []
+    # A copy that was spoilt is fetched anew; one that is whole is not fetched at all.
+    (kept / "data" / "tiny" / "weights.json").write_text("{}")
+    for _ in range(2):
+        releases._loaded.cache_clear()
+        assert len(releases.load(release, settings).predict(tiny_model.frame(3))) == 3
 
 
 def test_the_audit_finds_what_was_changed_or_cut_off(settings):
