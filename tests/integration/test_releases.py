@@ -9,7 +9,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -36,6 +36,7 @@ from ml.registry.listing import known_heads, listed
 from ml.registry.releases import Candidate
 from ml.registry.tracking import client
 from ml.registry.validation import validate
+from ml.runtime import embedded
 from ml.runtime.state import State
 from ml.runtime.supervisor import Supervisor
 from ml.serving import champions as serving
@@ -107,6 +108,26 @@ def service_paused(name: str) -> Iterator[None]:
         yield
     finally:
         resume(name)
+
+
+@contextmanager
+def service_stopped(name: str) -> Iterator[None]:
+    """An embedded service that is not there."""
+    supervisor = Supervisor(State(default_state_dir()))
+    supervisor.stop(name)
+    _until(lambda: supervisor.processes()[name]["statename"] == "STOPPED")
+    try:
+        yield
+    finally:
+        supervisor.start(name)
+        _until(lambda: any(row.name == name and row.healthy for row in embedded.status()))
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def resume(name: str) -> None:
@@ -394,6 +415,38 @@ def test_a_loaded_model_leaves_one_copy_on_disk_and_none_elsewhere(settings, tmp
     for _ in range(2):
         releases._loaded.cache_clear()
         assert len(releases.load(release, settings).predict(tiny_model.frame(3))) == 3
+
+
+def test_without_the_object_store_the_champion_serves_and_a_training_is_tried_again(
+    settings, tmp_path
+):
+    load = {NAME: lambda model, folder, release: model}
+    serving.Champions(settings, load).refresh()
+    serves, waits = releases.champion(NAME, settings), register(settings, tmp_path, 0.98)
+    known, now = listed(NAME, settings), aliases_now(settings)
+    with service_stopped("objects"):
+        # A process that starts now, and a task, have the files of the champion from this machine.
+        alone = serving.Champions(settings, load)
+        alone.refresh()
+        assert alone.problems == {}
+        assert answer(settings, 20, alone) == [serves.version] * 20
+        releases._loaded.cache_clear()
+        model, release = releases.load_champion(NAME, settings)
+        assert (len(model.predict(tiny_model.frame(3))), release.version) == (3, serves.version)
+        # What needs the store says so in one line, is worth another try, and has changed nothing.
+        for attempt in (
+            lambda: register(settings, tmp_path, 0.985),
+            lambda: promotion.promote(NAME, waits.version, BY_TEST, settings=settings),
+            lambda: promotion.settle(NAME, waits.version, settings=settings),
+        ):
+            with pytest.raises(ServiceUnavailableError, match="object store") as told:
+                attempt()
+            assert "\n" not in str(told.value)
+        assert (listed(NAME, settings), aliases_now(settings)) == (known, now)
+    audited = audit.verify(settings)
+    assert audited.broken is None
+    assert register(settings, tmp_path, 0.985).mlflow_version == waits.mlflow_version + 1
+    assert promotion.settle(NAME, waits.version, settings=settings).decision == "needs_rollout"
 
 
 def test_the_audit_finds_what_was_changed_or_cut_off(settings):

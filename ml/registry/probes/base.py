@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +30,8 @@ class Cases:
         groups: by name of a slice the value of each unit.
         rivals: by plain method, or other model, its score of each unit.
         surely: rivals that must be beaten beyond doubt; the others must not be better.
+        inputs_of: what another version, loaded, takes of the same units; None where all versions
+            take the same columns.
     """
 
     inputs: pd.DataFrame
@@ -38,6 +40,7 @@ class Cases:
     groups: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     rivals: Mapping[str, Array] = field(default_factory=dict)
     surely: frozenset[str] = frozenset()
+    inputs_of: Callable[[Any], pd.DataFrame] | None = None
 
 
 def unseen_since(release: Release, *others: Release | None) -> datetime:

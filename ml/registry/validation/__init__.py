@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.exceptions import FatalError, UnusableModelError
+from ml.exceptions import FatalError, RetriableError, UnusableModelError
 from ml.registry import audit, releases
 from ml.registry.audit import Cause
 from ml.registry.probes import probe_of
@@ -127,6 +127,13 @@ def _findings(
         cases = probe.cases(model, release, rival, settings)
     except FatalError as error:
         return "nothing", [Finding("contract", 0.0, 1.0, False, str(error))]
+    except RetriableError:
+        raise
+    except Exception as error:
+        # Its columns are none that the cases have, for example: that is its fault, and told.
+        log.warning("no cases for %s %s", release.name, release.version, exc_info=True)
+        told = f"it cannot be given the cases of {kind}: {_short(error)}"
+        return "nothing", [Finding("contract", 0.0, 1.0, False, told)]
     trial = Trial(probe, model, release, cases, criteria_of(kind, settings))
     found: list[Finding] = []
     for name, check in CHECKS.items():
@@ -135,8 +142,12 @@ def _findings(
         except Exception as error:
             # A gate that breaks has not been passed; the others still have their say.
             log.warning("gate %s of %s", name, release.name, exc_info=True)
-            found.append(Finding(name, 0.0, 1.0, False, f"{type(error).__name__}: {error}"[:300]))
+            found.append(Finding(name, 0.0, 1.0, False, _short(error)))
     return cases.source, [*found, *_comparisons(trial, rival, settings)]
+
+
+def _short(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Iterator[Finding]:
@@ -155,19 +166,20 @@ def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Ite
         yield Finding("comparison_min_rows", len(cases.labels), criteria.comparison_min_rows, False,
                       f"{positive} of {len(cases.labels)} fresh rows are positive")  # fmt: skip
         return
-    own = probe.score(trial.model, cases.inputs).to_numpy()
+    try:
+        own = probe.score(trial.model, cases.inputs).to_numpy()
+    except Exception as error:  # noqa: BLE001 - whatever it is, nothing can be compared
+        yield Finding("comparison", 0.0, 1.0, False, f"it does not answer: {_short(error)}")
+        return
     rivals = dict(cases.rivals)
     calls = {}
     if rival is not None:
-        try:
-            other = releases.load(rival, settings)
-            rivals["champion"] = probe.score(other, cases.inputs).to_numpy()
-            calls["champion"] = tuple(
-                probe.calls(release, score)
-                for release, score in ((trial.release, own), (rival, rivals["champion"]))
-            )
-        except UnusableModelError as error:
-            log.warning("not compared with the champion: %s", error)
+        said = _said_by_champion(trial, rival, settings)
+        if isinstance(said, Finding):
+            yield said
+        elif said is not None:
+            rivals["champion"] = said
+            calls["champion"] = (probe.calls(trial.release, own), probe.calls(rival, said))
     if "champion" in rivals and (probe.low, probe.high) == (0, 1):
         shift = justified_shift(cases.labels, own, rivals["champion"], criteria.confidence)
         # No criterion: a rollout must know how far the scores may differ.
@@ -183,6 +195,24 @@ def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Ite
         passed = found.gain >= -criteria.comparison_tolerance and found.high >= 0
         limit = -criteria.comparison_tolerance
         yield Finding(f"comparison_tolerance: {name}", found.gain, limit, passed, detail)
+
+
+def _said_by_champion(trial: Trial, rival: Release, settings: Settings) -> Any:
+    """Its scores; a finding that says why it gives none; None if this code cannot load it."""
+    cases = trial.cases
+    try:
+        other = releases.load(rival, settings)
+        taken = cases.inputs if cases.inputs_of is None else cases.inputs_of(other)
+        return trial.probe.score(other, taken).to_numpy()
+    except UnusableModelError as error:
+        log.warning("not compared with the champion: %s", error)
+        return None
+    except RetriableError:
+        raise
+    except Exception as error:
+        log.warning("%s %s does not answer", rival.name, rival.version, exc_info=True)
+        told = f"the champion does not answer on these rows: {_short(error)}"
+        return Finding("comparison: champion", 0.0, 1.0, False, told)
 
 
 def _training_comparison(release: Release) -> Iterator[Finding]:
