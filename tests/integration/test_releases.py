@@ -436,7 +436,6 @@ def test_without_the_object_store_the_champion_serves_and_a_training_is_tried_ag
         # What needs the store says so in one line, is worth another try, and has changed nothing.
         for attempt in (
             lambda: register(settings, tmp_path, 0.985),
-            lambda: promotion.promote(NAME, waits.version, BY_TEST, settings=settings),
             lambda: promotion.settle(NAME, waits.version, settings=settings),
         ):
             with pytest.raises(ServiceUnavailableError, match="object store") as told:
