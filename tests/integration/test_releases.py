@@ -14,10 +14,13 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import tiny_model
+from airflow.sdk.exceptions import AirflowSkipException
+from ytempire_airflow import candidates
 
 from ml.exceptions import CorruptArtifactError, FatalError, ServiceUnavailableError
 from ml.registry import (
@@ -33,7 +36,7 @@ from ml.registry import (
 )
 from ml.registry.audit import Cause
 from ml.registry.listing import known_heads, listed
-from ml.registry.releases import Candidate
+from ml.registry.releases import Candidate, Release
 from ml.registry.tracking import client
 from ml.registry.validation import validate
 from ml.runtime import embedded
@@ -415,6 +418,72 @@ def test_a_loaded_model_leaves_one_copy_on_disk_and_none_elsewhere(settings, tmp
     for _ in range(2):
         releases._loaded.cache_clear()
         assert len(releases.load(release, settings).predict(tiny_model.frame(3))) == 3
+
+
+def test_a_shadow_is_asked_beside_the_champion_and_answers_nobody(settings, tmp_path):
+    release, serves = register(settings, tmp_path, 0.975), releases.champion(NAME, settings)
+    begun = rollouts.start(NAME, release.version, "shadow", BY_TEST, settings=settings)
+    assert (begun.strategy, begun.status) == ("shadow", "running")
+    champions = serving.Champions(settings, {NAME: lambda model, folder, release: model})
+    champions.refresh()
+    assert set(answer(settings, 60, champions)) == {serves.version}
+    beside = champions.shadow(NAME, "caller 1")
+    assert beside.release.version == release.version
+    # As the API records what it asked beside an answer.
+    recorder, inputs = Recorder(settings), tiny_model.frame(60)
+    for number, score in enumerate(beside.run.predict(inputs)["probability"]):
+        recorder.add(
+            Record(
+                str(uuid4()), beside.row_id, "predict/video", f"v{number}", "{}",
+                as_json({"rising": score > 0.5}), round(float(score), 4), 5,
+                (datetime.now(UTC) + timedelta(seconds=1)).isoformat(), as_json({"shadow": True}),
+            )
+        )  # fmt: skip
+    recorder._write(list(recorder._waiting))
+    ended = rollouts.check(NAME, settings)
+    assert ended.status == "shadowed", ended.reason
+    assert ended.health["canary"]["answers"] == 60
+    champions.refresh()
+    assert champions.shadow(NAME, "caller 1") is None
+    now = aliases_now(settings)
+    assert (now["champion"], now["challenger"]) == (serves.version, release.version)
+
+
+def test_what_a_person_answers_in_airflow_decides_on_a_major_version(settings, tmp_path):
+    """The task that takes the answer; `tests/e2e/test_approval.py` asks Airflow itself."""
+    first, second = (
+        settled(settings, tmp_path, auc, change="major", slope=slope)
+        for auc, slope in ((0.991, 2.1), (0.992, 2.2))
+    )
+    assert {first.decision, second.decision} == {"needs_approval"}
+
+    def answered(release: Release, option: str) -> dict[str, Any]:
+        facts = {
+            "model": NAME, "version": release.version, "strategy": "canary", "report": "",
+            "actor": "roll_out_model manual", "needs_approval": True, "waiting": [],
+        }  # fmt: skip
+        said = {"chosen_options": [option], "responded_by_user": {"name": "ana"}}
+        return candidates.cleared(facts, said)
+
+    with pytest.raises(AirflowSkipException, match="rejected by ana"):
+        answered(first, "Reject")
+    rejected = releases.find(NAME, first.version, settings)
+    assert (rejected.decision, rejected.awaits) == ("refused", "")
+    allowed = answered(second, "Approve")
+    assert (allowed["approved"], allowed["actor"]) == (True, "ana")
+    with pytest.raises(FatalError, match="--approve"):
+        rollouts.start(NAME, second.version, "canary", BY_TEST, settings=settings)
+    cause = Cause(allowed["actor"], "rolled out as canary")
+    begun = rollouts.start(
+        NAME, second.version, "canary", cause, approved=allowed["approved"], settings=settings
+    )
+    assert begun.version == second.version
+    assert rollouts.undo(NAME, BY_TEST, settings).status == "rolled_back"
+    told = {(row["version"], row["action"], row["actor"]) for row in audit.show(settings, NAME)}
+    assert {
+        (first.version, "rejected", "ana"), (second.version, "approved", "ana"),
+        (second.version, "rollout_started", "ana"),
+    } <= told  # fmt: skip
 
 
 def test_without_the_object_store_the_champion_serves_and_a_training_is_tried_again(

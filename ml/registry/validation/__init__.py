@@ -185,7 +185,7 @@ def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Ite
         # No criterion: a rollout must know how far the scores may differ.
         yield Finding(_SHIFT, shift, 1.0, True, "as far as outcomes justify it")
     for name, score in rivals.items():
-        found = compare(cases.labels, own, score, criteria.confidence, calls.get(name))  # type: ignore[arg-type] # a pair
+        found = compare(cases.labels, own, score, criteria.confidence, calls.get(name))
         detail = f"AUC {found.own:.4f} and {found.rival:.4f} on {found.rows} rows, {found.tested}"
         if name in cases.surely:
             yield Finding(
