@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -390,6 +393,32 @@ def stories_and_their_calls(conn, model: str, random) -> None:
         )
 
 
+def kill_the_monitor_as_it_writes(database: Settings) -> int:
+    """SIGKILL a watching process within its transaction; how many of its reports are there then."""
+    code = (
+        "from datetime import datetime; from ml.monitoring.recorded import watch_recorded;"
+        f" watch_recorded(datetime.fromisoformat({AS_OF.isoformat()!r}))"
+    )
+    with connect(database.database_url) as blocker:
+        blocker.execute("lock table ml.drift_columns in access exclusive mode")
+        monitor = subprocess.Popen([sys.executable, "-c", code])
+        try:
+            deadline = time.monotonic() + 120
+            waiting = "select count(*) from pg_locks where not granted"
+            while blocker.execute(waiting).fetchone()[0] == 0:
+                assert monitor.poll() is None, "it ended by itself"
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        finally:
+            monitor.kill()
+            monitor.wait()
+    with connect(database.database_url) as conn:
+        [count] = conn.execute(
+            "select count(*) from ml.drift_reports where current_end = %s", (AS_OF,)
+        ).fetchone()
+    return count
+
+
 def test_answers_about_topics_and_stories_are_watched_with_their_outcomes(database, tmp_path):
     random = np.random.default_rng(8)
     told = {"trend_topic": topics_and_their_forecasts, "trend_story": stories_and_their_calls}
@@ -407,6 +436,7 @@ def test_answers_about_topics_and_stories_are_watched_with_their_outcomes(databa
         assert {name: report.verdict for name, report in quiet.items()} == {
             "trend_topic": "stable", "trend_story": "stable",
         }  # fmt: skip
+        assert kill_the_monitor_as_it_writes(database) == 0  # nothing half written is left
         found = watch_recorded(AS_OF, database)
     assert found["trend_story"].verdict == "stable"
     assert (found["trend_topic"].verdict, found["trend_topic"].drifted) == (
