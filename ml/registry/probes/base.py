@@ -20,6 +20,23 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Fresh:
+    """Units with outcomes that no row of the inputs stands for, such as a series on a past day.
+
+    Attributes:
+        source: what the units are and of when.
+        labels: what came of each, 0 or 1.
+        scores: what a loaded version says of each.
+        rivals: by plain method its score of each.
+    """
+
+    source: str
+    labels: npt.NDArray[np.int64]
+    scores: Callable[[Any], Array]
+    rivals: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Cases:
     """Inputs to try a model on.
 
@@ -32,6 +49,8 @@ class Cases:
         surely: rivals that must be beaten beyond doubt; the others must not be better.
         inputs_of: what another version, loaded, takes of the same units; None where all versions
             take the same columns.
+        fresh: what is compared instead of the inputs.
+        unmeasured: why neither has outcomes, for the report.
     """
 
     inputs: pd.DataFrame
@@ -41,6 +60,8 @@ class Cases:
     rivals: Mapping[str, Array] = field(default_factory=dict)
     surely: frozenset[str] = frozenset()
     inputs_of: Callable[[Any], pd.DataFrame] | None = None
+    fresh: Fresh | None = None
+    unmeasured: str = "nothing is known of what came of the input example"
 
 
 def unseen_since(release: Release, *others: Release | None) -> datetime:

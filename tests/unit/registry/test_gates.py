@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 from ml.exceptions import ConfigurationError, FatalError, MissingFeatureError
 from ml.registry import releases, validation
 from ml.registry.health import Figures, problems
-from ml.registry.probes import _PROBES, Cases, Probe, probe_of
+from ml.registry.probes import _PROBES, Cases, Fresh, Probe, probe_of
 from ml.registry.promotion import needs_approval
 from ml.registry.releases import Release
 from ml.registry.validation import _comparisons, _findings, checks
@@ -124,6 +125,32 @@ def test_a_rival_that_must_surely_be_beaten_is_not_beaten_by_being_no_worse():
     assert found(rivals=rivals, surely=surely) == ("comparison_surely_better: global", False)
     rivals["global"] = np.random.default_rng(7).normal(size=300)
     assert found(rivals=rivals, surely=surely) == ("comparison_surely_better: global", True)
+
+
+def test_where_no_fresh_row_has_an_outcome_the_report_says_so_and_the_training_decides():
+    figures = {"model": {"auc": 0.8}, "champion": {"auc": 0.7}}
+    tags = {"gate_metric": "auc", "metrics": json.dumps(figures)}
+    tried = replace(trial(curve, unmeasured="nobody asked"), release=replace(RELEASE, tags=tags))
+    trained, missing = _comparisons(tried, None, SETTINGS)
+    assert (trained.criterion, trained.passed) == ("comparison: champion", True)
+    assert (missing.passed, missing.detail) == (True, "not measurable: nobody asked")
+
+
+def test_units_of_their_own_are_compared_beside_the_figures_of_the_training(monkeypatch):
+    figures = {"model": {"auc": 0.8}, "champion": {"auc": 0.7}}
+    tags = {"gate_metric": "auc", "metrics": json.dumps(figures)}
+    labels = (X + np.random.default_rng(5).normal(size=300) > 0).astype(int)
+    fresh = Fresh("300 days", labels, lambda model: model.predict(inputs())["probability"])
+    former = Release("m", "0.9.0", 2, "run", (), "", {})
+
+    def found(answer):
+        monkeypatch.setattr(releases, "load", lambda release, settings: Model(curve))
+        tried = replace(trial(answer, fresh=fresh), release=replace(RELEASE, tags=tags))
+        return {each.criterion: each.passed for each in _comparisons(tried, former, SETTINGS)}
+
+    same = {"comparison: champion": True, "score_shift: champion": True}
+    assert found(curve) == {**same, "comparison_tolerance: champion": True}
+    assert found(lambda x: curve(-x)) == {**same, "comparison_tolerance: champion": False}
 
 
 LABELS = (X + np.random.default_rng(5).normal(size=300) > 0).astype(int)
