@@ -4,7 +4,9 @@ Compares what it sees and says in the days before `as_of` with its training: fea
 titles, missing values, and its calls by slice where outcomes have arrived. The page goes to the
 reports bucket ([reports](/reports/)), verdicts by column to `ml.drift_columns`. Drift and decay ask
 for a retraining, which `ml.retrain_requests` grants or refuses; a shift across a dated break of
-definitions (`ml.definition_breaks`) does not.
+definitions (`ml.definition_breaks`) does not. What came of the answers of batches and of the API
+is written beside them, as `actual_outcome` in `ml.model_predictions`. The champions of stories,
+topics, texts and segments are watched by what they answered (`ml.monitoring.recorded`).
 """
 
 from __future__ import annotations
@@ -48,6 +50,30 @@ def watch_drift():
         context["outlet_events"][DRIFT_REPORT].extra = covered
         return covered
 
+    @task
+    def outcomes(now: str) -> dict[str, int]:
+        from datetime import datetime
+
+        from ml.monitoring.answers import join_outcomes
+
+        return join_outcomes(datetime.fromisoformat(now))
+
+    @task
+    def others(now: str) -> dict[str, dict[str, str]]:
+        """The champions that answer for stories, topics, texts and segments."""
+        from datetime import datetime
+
+        from ml.monitoring.recorded import watch_recorded
+
+        return {
+            name: {
+                "model_version": report.model_version,
+                "verdict": report.verdict,
+                "page": f"/reports/{report.report_key}",
+            }
+            for name, report in watch_recorded(datetime.fromisoformat(now)).items()
+        }
+
     @task(outlets=[RETRAIN_TREND_VIDEO])
     def ask_for_training(covered: dict[str, Any], **context: Any) -> None:
         from airflow.sdk.exceptions import AirflowSkipException
@@ -57,7 +83,9 @@ def watch_drift():
             raise AirflowSkipException(request["reason"] if request else "nothing speaks for it")
         context["outlet_events"][RETRAIN_TREND_VIDEO].extra = covered
 
-    ask_for_training(report(resolve_as_of()))
+    now = resolve_as_of()
+    outcomes(now) >> others(now)
+    ask_for_training(report(now))
 
 
 watch_drift()

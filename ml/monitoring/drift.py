@@ -122,7 +122,7 @@ def run_drift_report(as_of: datetime, settings: Settings | None = None) -> Drift
         performance = outcomes.measure(conn, model, release, current, settings)
         found = _watch(conn, model, release, windows)
     verdicts = found.verdicts()
-    report = _report(release, windows, found, verdicts, performance)
+    report = report_of(release, windows, found.rows, verdicts, found.across, performance)
     title = (
         f"{NAME} {release.version}: the week before {as_of:%Y-%m-%d %H:%M} UTC against its training"
     )
@@ -199,35 +199,46 @@ def _rows(profile: ColumnProfile) -> tuple[int, int]:
     return rows
 
 
-def _report(
+def report_of(
     release: Release,
     windows: Windows,
-    found: _Found,
+    rows: tuple[int, int],
     verdicts: Mapping[str, Verdict],
+    across: Mapping[str, breaks.DefinitionBreak],
     performance: Performance,
 ) -> DriftReport:
-    as_of = windows.as_of
+    """The verdict on a champion, from those on its columns.
+
+    Args:
+        release: the champion.
+        windows: what was compared.
+        rows: how many the reference and the window have.
+        verdicts: by column, one at least.
+        across: breaks that explain a shift, by column.
+        performance: measures of outcomes.
+    """
+    as_of, name = windows.as_of, release.name
     identity = hashlib.sha256(
-        f"{NAME}/{release.mlflow_version}/{as_of.isoformat()}".encode()
+        f"{name}/{release.mlflow_version}/{as_of.isoformat()}".encode()
     ).hexdigest()[:32]
-    drifted = tuple(sorted(name for name, verdict in verdicts.items() if verdict == "drift"))
+    drifted = tuple(sorted(each for each, verdict in verdicts.items() if verdict == "drift"))
     return DriftReport(
         drift_report_id=identity,
         model_version=release.version,
         reference=(windows.start, windows.end),
         current=(windows.current_start, as_of),
-        reference_rows=found.rows[0],
-        current_rows=found.rows[1],
+        reference_rows=rows[0],
+        current_rows=rows[1],
         columns_checked=len(verdicts),
         columns_drifted=len(drifted),
         drift_share=len(drifted) / len(verdicts),
         verdict=overall(list(verdicts.values())),
-        report_key=f"drift/model={NAME}/as_of={as_of:%Y-%m-%dT%H%M%SZ}/{identity}.html",
+        report_key=f"drift/model={name}/as_of={as_of:%Y-%m-%dT%H%M%SZ}/{identity}.html",
         drifted=drifted,
-        across_breaks=tuple(sorted(found.across)),
+        across_breaks=tuple(sorted(across)),
         performance=performance.overall,
         has_decayed=performance.has_decayed,
-        trained_as_of=_time(release, "as_of"),
+        trained_as_of=_time(release, "as_of") if "as_of" in release.tags else windows.start,
     )
 
 

@@ -32,22 +32,21 @@ log = logging.getLogger(__name__)
 FROZEN = "frozen"  # tag of a registered model: why
 
 
-def decide(tags: Mapping[str, str], current_champion: int | None, number: int) -> tuple[bool, str]:
+def decide(release: Release, serving: int | None) -> tuple[bool, str]:
     """Whether a version beats what it has to, and why or why not.
 
     It has to beat every baseline and the champion on the gate metric, measured on one slice.
 
     Args:
-        tags: tags of the version: `gate_metric`, `metrics` (JSON by competitor), `incumbent`.
-        current_champion: mlflow version that serves now.
-        number: the version's own; it is the champion already if a kill came after the alias.
+        release: the version; its tags `gate_metric`, `metrics` (JSON by competitor) and
+            `incumbent` count. It is the champion already if a kill came after the alias.
+        serving: mlflow version that serves now.
     """
-    metric = tags["gate_metric"]
-    figures: dict[str, dict[str, float]] = json.loads(tags["metrics"])
+    metric = release.tags["gate_metric"]
+    figures: dict[str, dict[str, float]] = json.loads(release.tags["metrics"])
     own = figures["model"][metric]
-    measured = int(tags["incumbent"]) if tags.get("incumbent") else None
-    if current_champion not in (measured, number, None):
-        return False, f"not measured against the champion, mlflow version {current_champion}"
+    if not release.is_measured_beside(serving):
+        return False, f"not measured against the champion, mlflow version {serving}"
     lost = [
         f"{rival} {values[metric]:.4f}"
         for rival, values in figures.items()
@@ -64,7 +63,7 @@ def decide(tags: Mapping[str, str], current_champion: int | None, number: int) -
 def settle(
     name: str, version: str, actor: str = "training", settings: Settings | None = None
 ) -> Release:
-    """Decide on a registered version, once: what was decided stays.
+    """Decide on a registered version, once: what was decided stays, but for what `reopen` opens.
 
     Safe to repeat after a kill. It validates the version if that has not been done yet.
 
@@ -75,8 +74,9 @@ def settle(
     release = _judged(name, version, actor, settings)
     if release.decision:
         return release
-    report = validation.kept_report(release)
-    if report is None:
+    report, champion = validation.kept_report(release), releases.champion(name, settings)
+    serving = champion.mlflow_version if champion else None
+    if report is None or serving not in (report["champion"], release.mlflow_version):
         # Outside the lock: it takes seconds, and moves nothing.
         validation.validate(name, str(release.mlflow_version), settings)
     with mirror.lock(name, settings), reachable():
@@ -85,6 +85,34 @@ def settle(
         if release.decision:
             return release
         return _conclude(release, current, actor, settings)
+
+
+def reopen(release: Release, settings: Settings) -> Release:
+    """Take a decision back whose only cause is gone: the champion was frozen, or was another one.
+
+    Returns:
+        The release, undecided; or as it was, where nothing has changed.
+    """
+    if not release.awaits:
+        return release
+    with mirror.lock(release.name, settings), reachable():
+        current = aliases.reconcile(release.name, settings)
+        found = releases.find(release.name, str(release.mlflow_version), settings)
+        return replace(_reopened(found, current, settings), reused=release.reused)
+
+
+def _reopened(release: Release, current: Mapping[str, int], settings: Settings) -> Release:
+    """As `reopen`; the caller holds the lock."""
+    gone = {
+        "thaw": lambda: frozen(release.name, settings) is None,
+        "measurement": lambda: release.is_measured_beside(current.get(CHAMPION)),
+    }.get(release.awaits)
+    if not release.decision or gone is None or not gone():
+        return release
+    log.info("%s %s is decided on again: %s", release.name, release.version, release.reason)
+    client(settings).delete_model_version_tag(release.name, str(release.mlflow_version), "decision")
+    tags = {key: value for key, value in release.tags.items() if key != "decision"}
+    return replace(release, reason="", tags=tags)
 
 
 def judge(
@@ -252,28 +280,30 @@ def _judged(name: str, version: str, actor: str, settings: Settings) -> Release:
     """The release; refused already where the figures of its training are against it."""
     with mirror.lock(name, settings), reachable():
         current = aliases.reconcile(name, settings)
-        release = releases.find(name, version, settings)
+        release = _reopened(releases.find(name, version, settings), current, settings)
         if release.decision:
             return release
-        beats, reason = decide(release.tags, current.get(CHAMPION), release.mlflow_version)
+        beats, reason = decide(release, current.get(CHAMPION))
         if beats:
             return release
-        return _stand_back(release, current, Cause(actor, reason, _figures(release)), settings)
+        cause = Cause(actor, reason, _figures(release))
+        return _stand_back(release, current, cause, settings, _unheard(release, current))
 
 
 def _conclude(
     release: Release, current: Mapping[str, int], actor: str, settings: Settings
 ) -> Release:
-    serving = current.get(CHAMPION)
-    beats, reason = decide(release.tags, serving, release.mlflow_version)
+    serving, awaits = current.get(CHAMPION), _unheard(release, current)
+    beats, reason = decide(release, serving)
     report = validation.kept_report(release) or {"passed": False, "failures": ["not validated"]}
     if beats and not report["passed"]:
         beats, reason = False, "the gates refuse it: " + "; ".join(report["failures"])
     elif beats and serving and (why := frozen(release.name, settings)):
         beats, reason = False, f"{reason}, but the champion is frozen: {why}"
+        awaits = "thaw"
     cause = Cause(actor, reason, _figures(release))
     if not beats:
-        return _stand_back(release, current, cause, settings)
+        return _stand_back(release, current, cause, settings, awaits)
     if needs_approval(release, releases.champion(release.name, settings)):
         return _wait(release, "needs_approval", cause, settings)
     if serving not in (None, release.mlflow_version) and has_traffic(release.name, settings):
@@ -286,8 +316,16 @@ def _wait(release: Release, decision: str, cause: Cause, settings: Settings) -> 
     return mark(moved[release.mlflow_version], decision, cause, settings)
 
 
+def _unheard(release: Release, current: Mapping[str, int]) -> str:
+    return "" if release.is_measured_beside(current.get(CHAMPION)) else "measurement"
+
+
 def _stand_back(
-    release: Release, current: Mapping[str, int], cause: Cause, settings: Settings
+    release: Release,
+    current: Mapping[str, int],
+    cause: Cause,
+    settings: Settings,
+    awaits: str = "",
 ) -> Release:
     """The version is a challenger and no more."""
     number = release.mlflow_version
@@ -297,23 +335,32 @@ def _stand_back(
     if current.get(CHAMPION) != number:
         moves.append((CHALLENGER, number))
     moved = aliases.move(release.name, moves, cause, settings)
-    return mark(moved[number], "refused", cause, settings)
+    return mark(moved[number], "refused", cause, settings, awaits)
 
 
-def mark(release: Release, decision: str, cause: Cause, settings: Settings) -> Release:
+def mark(
+    release: Release, decision: str, cause: Cause, settings: Settings, awaits: str = ""
+) -> Release:
     """Keep the decision with the version; a refusal is in the audit as well.
 
     The caller holds the lock.
+
+    Args:
+        release: the version.
+        decision: see `Release.decision`.
+        cause: who and why.
+        settings: where the registry is.
+        awaits: what has to change for the decision to be made again, see `Release.awaits`.
     """
     registry, number = client(settings), str(release.mlflow_version)
     if decision == "refused":
         # Before the tags: after a kill a repeat tells it twice rather than never.
         about = (release.mlflow_version, release.version)
         audit.record("refused", release.name, cause, settings, about)
-    for key, value in (("decision_reason", cause.reason), ("decision", decision)):
+    told = {releases.AWAITS: awaits, "decision_reason": cause.reason, "decision": decision}
+    for key, value in told.items():
         registry.set_model_version_tag(release.name, number, key, value)
     log.info("%s %s: %s: %s", release.name, release.version, decision, cause.reason)
-    told = {"decision": decision, "decision_reason": cause.reason}
     marked = replace(release, reason=cause.reason, tags={**release.tags, **told})
     mirror.write_models(release.name, [marked], settings)
     return marked

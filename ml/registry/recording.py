@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ml.evidence import feature_statistics
@@ -19,8 +19,21 @@ from ml.settings import Settings, get_settings
 _THRESHOLDS = ("decision_threshold", "growth_threshold", "breakout_threshold")
 
 
+@dataclass(frozen=True)
+class _Uploaded:
+    """What lies in MLflow and is no version yet."""
+
+    run_id: str
+    model_id: str
+    model_uri: str
+
+
 def recorded(name: str, fingerprint: str, settings: Settings | None = None) -> Release | None:
-    """The version with that fingerprint, if there is one."""
+    """The version with that fingerprint, if there is one.
+
+    One that was refused only because it was not measured beside the champion counts while that is
+    so no longer than it takes to train it again: then there is none.
+    """
     settings = settings or get_settings()
     with mirror.lock(name, settings), reachable():
         return _with_fingerprint(name, fingerprint, settings)
@@ -29,32 +42,63 @@ def recorded(name: str, fingerprint: str, settings: Settings | None = None) -> R
 def record(candidate: Candidate, settings: Settings | None = None) -> Release:
     """Log the candidate to MLflow and register it; nothing is decided yet.
 
-    A version with the same fingerprint is returned instead of a new one. A run that was killed
+    A version that `recorded` knows is returned instead of a new one. A run that was killed
     leaves at most an unregistered MLflow run; the next call starts afresh.
+
+    Files are uploaded outside the lock of the model: a slow object store holds up no promotion and
+    no rollback. So the number is a guess until the lock is held, and told anew where another
+    registration was faster.
     """
     settings = settings or get_settings()
-    # Two registrations at once must not take the same number.
-    with mirror.lock(candidate.name, settings), reachable():
-        existing = _with_fingerprint(candidate.name, candidate.fingerprint, settings)
-        if existing is not None:
-            return existing
-        tags = _tags(candidate, settings)
-        number = _create_version(candidate, tags, settings)
-        registered = (number, tags["version"])
-        # The chain says who and when; what it was measured at is in the tags.
-        cause = Cause("training", f"trained on {tags.get('data_digest', 'its data')[:12]}")
-        audit.record("registered", candidate.name, cause, settings, registered)
-        known = releases.all_releases(candidate.name, settings)
-        mirror.write_models(candidate.name, known, settings)
-        return next(release for release in known if release.mlflow_version == number)
+    existing = recorded(candidate.name, candidate.fingerprint, settings)
+    if existing is not None:
+        return existing
+    with reachable():
+        uploaded = _upload(candidate, settings)
+        while True:
+            tags = _tags(candidate, settings)
+            _tell_version(uploaded, candidate, tags, settings)
+            with mirror.lock(candidate.name, settings):
+                existing = _with_fingerprint(candidate.name, candidate.fingerprint, settings)
+                if existing is None and _tags(candidate, settings) == tags:
+                    return _register(uploaded, candidate, tags, settings)
+            if existing is not None:
+                client(settings).delete_run(uploaded.run_id)
+                return existing
+
+
+def _register(
+    uploaded: _Uploaded, candidate: Candidate, tags: Mapping[str, str], settings: Settings
+) -> Release:
+    """Create the version of what was uploaded. The caller holds the lock."""
+    registry = client(settings)
+    _ensure_registered(registry, candidate.name)
+    created = registry.create_model_version(
+        candidate.name,
+        source=uploaded.model_uri,
+        run_id=uploaded.run_id,
+        model_id=uploaded.model_id,
+        tags=dict(tags),
+    )
+    number = int(created.version)
+    # The chain says who and when; what it was measured at is in the tags.
+    cause = Cause("training", f"trained on {tags.get('data_digest', 'its data')[:12]}")
+    audit.record("registered", candidate.name, cause, settings, (number, tags["version"]))
+    known = releases.all_releases(candidate.name, settings)
+    mirror.write_models(candidate.name, known, settings)
+    return next(release for release in known if release.mlflow_version == number)
 
 
 def _with_fingerprint(name: str, fingerprint: str, settings: Settings) -> Release | None:
     known = releases.all_releases(name, settings)
+    serving = next((each.mlflow_version for each in known if each.is_champion), None)
     for release in known:
-        if release.tags.get("fingerprint") == fingerprint:
-            mirror.write_models(name, known, settings)
-            return replace(release, reused=True)
+        if release.tags.get("fingerprint") != fingerprint:
+            continue
+        if release.awaits == "measurement" and not release.is_measured_beside(serving):
+            continue  # refused unheard: its training has to be made again beside what serves now
+        mirror.write_models(name, known, settings)
+        return replace(release, reused=True)
     return None
 
 
@@ -90,20 +134,18 @@ def _architecture(candidate: Candidate) -> str:
     )
 
 
-def _create_version(candidate: Candidate, tags: Mapping[str, str], settings: Settings) -> int:
-    """Log run, model and evidence; create the model version. Returns its number."""
-    registry = client(settings)
+def _upload(candidate: Candidate, settings: Settings) -> _Uploaded:
+    """Log run, model and evidence: all but what names the version."""
+    client(settings)
     import mlflow
     from mlflow.models import infer_signature
 
     mlflow.set_experiment(settings.mlflow_experiment)
-    name = f"{candidate.name} {tags['version']}"
-    with mlflow.start_run(run_name=name, tags=dict(tags)) as run:
+    with mlflow.start_run(run_name=candidate.name) as run:
         mlflow.log_params(_flat(candidate.params))
         mlflow.log_input(_dataset(candidate), context="training")
         texts = {
             "model_card.md": candidate.card,
-            "release.json": json.dumps(_contents(candidate, tags), indent=1),
             "feature_statistics.json": feature_statistics(candidate.dataset),
             **candidate.artifacts,
         }
@@ -125,15 +167,21 @@ def _create_version(candidate: Candidate, tags: Mapping[str, str], settings: Set
             {f"{rival}.{k}": v for rival, fig in candidate.metrics.items() for k, v in fig.items()},
             model_id=model.model_id,
         )
-    _ensure_registered(registry, candidate.name)
-    created = registry.create_model_version(
-        candidate.name,
-        source=model.model_uri,
-        run_id=run.info.run_id,
-        model_id=model.model_id,
-        tags=dict(tags),
+    return _Uploaded(run.info.run_id, model.model_id, model.model_uri)
+
+
+def _tell_version(
+    uploaded: _Uploaded, candidate: Candidate, tags: Mapping[str, str], settings: Settings
+) -> None:
+    """Name the run and write the document of the release; a later guess replaces an earlier."""
+    from mlflow.entities import RunTag
+
+    registry = client(settings)
+    registry.update_run(uploaded.run_id, name=f"{candidate.name} {tags['version']}")
+    registry.log_batch(uploaded.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    registry.log_text(
+        uploaded.run_id, json.dumps(_contents(candidate, tags), indent=1), "release.json"
     )
-    return int(created.version)
 
 
 def _contents(candidate: Candidate, tags: Mapping[str, str]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CHAMPION, CANARY, STAGING, CHALLENGER = "champion", "canary", "staging", "challenger"
 PREVIOUS = ("previous-1", "previous-2", "previous-3")
+# Tag of a version that was not promoted for what is no fault of its own; see `Release.awaits`.
+AWAITS = "awaits"
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,20 @@ class Release:
     def decision(self) -> str:
         """`promoted`, `refused`, `needs_approval`, `needs_rollout`, `rolled_back`, or ''."""
         return self.tags.get("decision", "")
+
+    @property
+    def incumbent(self) -> int | None:
+        """Mlflow version that it was measured beside in its training, if there was one."""
+        return int(self.tags["incumbent"]) if self.tags.get("incumbent") else None
+
+    def is_measured_beside(self, serving: int | None) -> bool:
+        """Whether its figures say how it does beside what serves, or there is nothing else."""
+        return serving in (self.incumbent, self.mlflow_version, None)
+
+    @property
+    def awaits(self) -> str:
+        """What stood against it and may go: `thaw`, `measurement`, or '' for what is final."""
+        return self.tags.get(AWAITS, "")
 
     def summary(self) -> dict[str, Any]:
         """What people and asset events are told of it."""
@@ -192,9 +208,7 @@ class _Key:
 def _loaded(tracking_uri: str, key: _Key) -> Any:  # noqa: ARG001 - part of the key
     import mlflow.pyfunc
 
-    release = key.release
-    folder = artifacts.download(release.name, release.mlflow_version, release.tags, key.settings)
-    return mlflow.pyfunc.load_model(str(folder))
+    return mlflow.pyfunc.load_model(str(artifacts.cached(key.release, key.settings)))
 
 
 def versions(name: str, settings: Settings) -> list[Any]:

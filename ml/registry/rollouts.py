@@ -263,16 +263,18 @@ def _conclude(
         return _end(rollout, "shadowed", cause, settings)
     if why := promotion.frozen(name, settings):
         kept = Cause("rollout", f"the champion was frozen meanwhile: {why}", found)
-        return _end(rollout, "rolled_back", kept, settings)
+        return _end(rollout, "rolled_back", kept, settings, awaits="thaw")
     if current.get(CHAMPION) not in (rollout.from_version, rollout.mlflow_version):
         moved_on = Cause("rollout", "another version became champion meanwhile", found)
-        return _end(rollout, "rolled_back", moved_on, settings)
+        return _end(rollout, "rolled_back", moved_on, settings, awaits="measurement")
     release = releases.find(name, str(rollout.mlflow_version), settings)
     promotion.crown(release, current, cause, settings)
     return _end(rollout, "promoted", cause, settings)
 
 
-def _end(rollout: Rollout, status: str, cause: Cause, settings: Settings) -> Rollout:
+def _end(
+    rollout: Rollout, status: str, cause: Cause, settings: Settings, awaits: str = ""
+) -> Rollout:
     """Close the row, take the alias, tell the audit. The caller holds the lock."""
     name = rollout.model
     current = releases.aliases_of(name, settings)
@@ -283,7 +285,7 @@ def _end(rollout: Rollout, status: str, cause: Cause, settings: Settings) -> Rol
         aliases.move(name, moves, cause, settings)
     if status == "rolled_back":
         release = releases.find(name, str(rollout.mlflow_version), settings)
-        promotion.mark(release, "rolled_back", cause, settings)
+        promotion.mark(release, "rolled_back", cause, settings, awaits)
     with transaction(settings.require("database_url")) as conn:
         conn.execute(_END, (status, cause.reason, rollout.rollout_id))
         audit.append(

@@ -13,6 +13,8 @@ from ml.settings import Settings, get_settings
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_FILES = "/mlflow-artifacts/"
+
 
 def client(settings: Settings | None = None) -> MlflowClient:
     """Point this process at the tracking server and return a client of it.
@@ -46,13 +48,26 @@ def client(settings: Settings | None = None) -> MlflowClient:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Turn MLflow's connection errors into a retriable one."""
+    """Turn MLflow's connection errors, and those of the store behind it, into a retriable one."""
     from mlflow.exceptions import MlflowException
+    from requests.exceptions import HTTPError
 
     try:
         yield
-    except MlflowException as error:
-        text = str(error)
-        if "API request to" in text or error.error_code == "TEMPORARILY_UNAVAILABLE":
-            raise ServiceUnavailableError(f"MLflow does not answer: {text[:200]}") from error
-        raise
+    except (MlflowException, HTTPError) as error:
+        if not _is_outage(error):
+            raise
+        text = " ".join(str(error).split())
+        # Files go through the server: where it answers, what fails is behind it.
+        is_store = _FILES in text and "Connection refused" not in text
+        what = "the object store behind MLflow" if is_store else "MLflow"
+        raise ServiceUnavailableError(f"{what} does not answer: {text[:200]}") from error
+
+
+def _is_outage(error: Exception) -> bool:
+    from requests.exceptions import HTTPError
+
+    if isinstance(error, HTTPError):
+        return error.response is not None and error.response.status_code >= 500
+    code = getattr(error, "error_code", "")
+    return "API request to" in str(error) or code == "TEMPORARILY_UNAVAILABLE"

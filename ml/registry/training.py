@@ -120,6 +120,7 @@ def train_once(
     """
     release = recording.recorded(name, key, settings)
     if release is not None:
+        release = promotion.reopen(release, settings)
         log.info("%s %s has this data, these parameters and this code", name, release.version)
     else:
         release = _train(name, key, train, method, data_digest, params, settings)

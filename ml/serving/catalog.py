@@ -53,7 +53,9 @@ inner join ml.ml_models as model on model.id = figures.model_id
 order by model.model_name, figures.metric_date desc, figures.created_at desc
 """
 _BATCH = """
-select entity_id, as_of, model_id::text, prediction
+select
+    entity_id, as_of, model_id::text as model_row, prediction,
+    (input_data ->> 'day_number')::integer as day
 from ml.model_predictions
 where
     prediction_type = 'trend_video'
@@ -91,6 +93,7 @@ class BatchScore:
     as_of: datetime
     model_row: str
     prediction: Mapping[str, Any]
+    day: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import gc
 import importlib
 import json
 import logging
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -136,7 +135,7 @@ class Champions:
         serving = self._served.get(name)
         if release is None:
             raise NotServedError("no champion yet; train it and it is served within seconds")
-        if serving is None or _identity(serving.release) != _identity(release):
+        if serving is None or artifacts.identity(serving.release) != artifacts.identity(release):
             self._served[name] = self._load(release)
             _remember(self._folder(name), release)
 
@@ -244,16 +243,14 @@ class Champions:
         return self._canaries.get(name)
 
     def _load(self, release: Release) -> Served:
-        folder = self._folder(release.name) / _identity(release)
-        if not folder.is_dir():
-            self._download(release, folder)
+        folder = artifacts.cached(release, self._settings)
         data = next(path for path in (folder / "data").iterdir() if path.is_dir())
         model = importlib.import_module(_LOADERS[release.name])._load_pyfunc(str(data))
         run = self._prepare[release.name](model, folder, release)
         return Served(release, run, self._row_id(release), datetime.now(UTC))
 
     def _row_id(self, release: Release) -> str:
-        place = self._folder(release.name) / f"{_identity(release)}.row"
+        place = self._folder(release.name) / f"{artifacts.identity(release)}.row"
         try:
             row_id = mirror.model_id(release, self._settings)
         except ServiceUnavailableError:
@@ -264,26 +261,7 @@ class Champions:
         return row_id
 
     def _folder(self, name: str) -> Path:
-        settings = self._settings
-        root = settings.model_cache_dir or settings.state_dir / "models"
-        return root / "serving" / name
-
-    def _download(self, release: Release, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Two workers may fetch at once; a folder under its final name is whole and checked.
-        with tempfile.TemporaryDirectory(dir=folder.parent) as partial, reachable():
-            got = artifacts.download(
-                release.name, release.mlflow_version, release.tags, self._settings,
-                to=f"{partial}/model",
-            )  # fmt: skip
-            try:
-                got.rename(folder)
-            except OSError:
-                if not folder.is_dir():
-                    raise
-        for old in sorted(folder.parent.glob("[0-9]*"), key=lambda path: path.stat().st_mtime)[:-6]:
-            if old.is_dir() and old != folder:
-                shutil.rmtree(old, ignore_errors=True)
+        return artifacts.cache(name, self._settings)
 
     def _serve_last_good(self, name: str) -> None:
         kept = self._last_good(name)
@@ -302,11 +280,6 @@ class Champions:
         except FileNotFoundError:
             return None
         return Release(**values | {"aliases": tuple(values["aliases"])})
-
-
-def _identity(release: Release) -> str:
-    # Not its number alone: a model that was deleted and registered again counts from 1 again.
-    return f"{release.mlflow_version}-{release.run_id}"
 
 
 def _remember(folder: Path, release: Release) -> None:

@@ -19,7 +19,12 @@ _CALL = "trend_score, confidence and recommended_action are of the next 48 h"
 
 @dataclass(frozen=True)
 class Video:
-    """What is said of one video; `views` is None where only the batch is known."""
+    """What is said of one video.
+
+    Attributes:
+        views: None where only the batch is known.
+        day: of its life, which the outcome is counted from; None where that is not known.
+    """
 
     video_id: str
     probability: float
@@ -27,6 +32,7 @@ class Video:
     growth: Mapping[str, float]
     signals: tuple[tuple[str, float, bool], ...]
     views: float | None
+    day: int | None = None
 
 
 def topic_forecast(

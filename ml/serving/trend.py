@@ -153,7 +153,7 @@ class TrendEngine:
             "source": source,
             "as_of": as_of,
         }
-        inputs = {"video_id": video_id}
+        inputs = {"video_id": video_id, "day_number": said.day}
         return self._record(served, "predict/video", video_id, inputs, answer, started)
 
     def _topic(self, request: TrendRequest) -> Topic:
@@ -209,7 +209,7 @@ class TrendEngine:
         videos = [
             Video(
                 row.entity_id, score.probability, score.breakout, score.growth,
-                score.signals, float(value["views"]),
+                score.signals, float(value["views"]), _day(value),
             )
             for row, value, score in zip(rows, values, scores, strict=True)
         ]  # fmt: skip
@@ -250,14 +250,19 @@ class TrendEngine:
             agreed = "agrees" if rising == (given >= limit) else "differs"
             metrics.SHADOW.labels(shadow.model_id, agreed).inc()
             metrics.SHADOW_DISTANCE.labels(shadow.model_id).observe(abs(video.probability - given))
-            said = {"probability": video.probability, "rising": rising}
+            inputs = {"video_id": video.video_id, "day_number": video.day, "source": "online"}
+            said = {
+                "probability": video.probability,
+                "rising": rising,
+                "growth_threshold": shadow.run.growth_threshold,
+            }
             self._recorder.add(
                 Record(
                     id=str(uuid.uuid4()),
                     model_id=shadow.row_id,
                     prediction_type="predict/video",
                     entity_id=video.video_id,
-                    input_data=as_json({"video_id": video.video_id, "source": "online"}),
+                    input_data=as_json(inputs),
                     prediction=as_json(said),
                     confidence=round(video.probability, 4),
                     latency_ms=latency,
@@ -289,6 +294,7 @@ class TrendEngine:
                 },
                 (),
                 None,
+                said.day,
             )
             for name, said in known.items()
         ]
@@ -325,6 +331,12 @@ class TrendEngine:
             )
         )
         return answer
+
+
+def _day(values: Mapping[str, Any]) -> int | None:
+    """Day of a video's life that its features are of, counted as the outcomes are."""
+    day = values.get("day_number")
+    return None if day is None else int(day)
 
 
 def _of(answer: Mapping[str, Any], name: str) -> Any:

@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import tiny_model
+from airflow.sdk.exceptions import AirflowSkipException
+from ytempire_airflow import candidates
 
 from ml.exceptions import CorruptArtifactError, FatalError, ServiceUnavailableError
-from ml.registry import aliases, audit, health, probes, promotion, recording, releases, rollouts
+from ml.registry import (
+    aliases,
+    audit,
+    health,
+    probes,
+    promotion,
+    recording,
+    releases,
+    rollouts,
+    training,
+)
 from ml.registry.audit import Cause
 from ml.registry.listing import known_heads, listed
-from ml.registry.releases import Candidate
+from ml.registry.releases import Candidate, Release
 from ml.registry.tracking import client
 from ml.registry.validation import validate
+from ml.runtime import embedded
+from ml.runtime.state import State
+from ml.runtime.supervisor import Supervisor
 from ml.serving import champions as serving
 from ml.serving.records import Record, Recorder, as_json
-from ml.settings import Settings
+from ml.settings import Settings, default_state_dir
 from ml.storage.objects import ObjectStore
 from ml.storage.postgres import connect
 
@@ -78,6 +101,49 @@ def settled(settings: Settings, folder: Path, auc: float, **options):
 
 def aliases_now(settings: Settings) -> dict[str, str]:
     return {alias: row["version"] for row in listed(NAME, settings) for alias in row["aliases"]}
+
+
+@contextmanager
+def service_paused(name: str) -> Iterator[None]:
+    """An embedded service that takes connections and answers none of them."""
+    signal_service(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        resume(name)
+
+
+@contextmanager
+def service_stopped(name: str) -> Iterator[None]:
+    """An embedded service that is not there."""
+    supervisor = Supervisor(State(default_state_dir()))
+    supervisor.stop(name)
+    _until(lambda: supervisor.processes()[name]["statename"] == "STOPPED")
+    try:
+        yield
+    finally:
+        supervisor.start(name)
+        _until(lambda: any(row.name == name and row.healthy for row in embedded.status()))
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def resume(name: str) -> None:
+    signal_service(name, signal.SIGCONT)
+
+
+def signal_service(name: str, number: signal.Signals) -> None:
+    pid = Supervisor(State(default_state_dir())).processes()[name]["pid"]
+    os.kill(pid, number)
+
+
+def _never(job: str):
+    raise AssertionError(f"{job} trains again")
 
 
 def test_the_gates_make_champions_refuse_and_tell_every_failure(settings, tmp_path):
@@ -262,6 +328,193 @@ def test_without_mlflow_nothing_moves(settings):
         promotion.rollback(NAME, BY_TEST, away)
     client(settings)
     assert audit.verify(settings).rows == before
+
+
+def test_a_slow_object_store_holds_up_no_rollback(settings, tmp_path):
+    before, serves = len(listed(NAME, settings)), releases.champion(NAME, settings)
+    with service_paused("objects"), ThreadPoolExecutor(2) as pool:
+        recording = pool.submit(register, settings, tmp_path, 0.92)
+        time.sleep(3)
+        rolled_back = pool.submit(promotion.rollback, NAME, BY_TEST, settings)
+        done, _ = wait([rolled_back], timeout=10)
+        still_uploads = not recording.done()
+        resume("objects")
+    assert still_uploads
+    assert done, "the rollback waited for the upload"
+    assert rolled_back.result().mlflow_version != serves.mlflow_version
+    assert recording.result().mlflow_version == before + 1
+
+
+def test_recordings_at_once_take_versions_of_their_own(settings, tmp_path):
+    aucs = (0.93, 0.93, 0.94, 0.95)  # two of them are the same training
+    folders = [tmp_path / str(place) for place in range(len(aucs))]
+    for folder in folders:
+        folder.mkdir()
+    rows = audit.verify(settings).rows
+    with ThreadPoolExecutor(len(aucs)) as pool:
+        found = list(
+            pool.map(lambda each: register(settings, *each), zip(folders, aucs, strict=True))
+        )
+    same, again, *others = found
+    assert same.version == again.version
+    assert len({release.version for release in found}) == 3
+    for release in (same, *others):
+        path = client(settings).download_artifacts(release.run_id, "release.json", str(tmp_path))
+        assert json.loads(Path(path).read_text())["version"] == release.version
+        assert client(settings).get_run(release.run_id).data.tags["version"] == release.version
+    verdict = audit.verify(settings)
+    assert (verdict.broken, verdict.rows) == (None, rows + 3)
+
+
+def test_what_a_frozen_champion_refused_is_decided_again_once_it_thaws(settings, tmp_path):
+    promotion.freeze(NAME, Cause("test", "holiday"), settings)
+    refused = settled(settings, tmp_path, 0.96)
+    assert (refused.decision, refused.awaits) == ("refused", "thaw")
+    assert settled(settings, tmp_path, 0.96).decision == "refused"  # and again while it is frozen
+    promotion.unfreeze(NAME, BY_TEST, settings)
+    trained = training.train_once(
+        NAME, refused.tags["fingerprint"], _never, method="tiny", data_digest="", params={},
+        settings=settings,
+    )  # fmt: skip
+    assert (trained.version, trained.reused) == (refused.version, True)
+    # The API answered in the other tests, so there is traffic for a canary.
+    assert trained.decision == "needs_rollout"
+    # What is refused for its figures stays refused.
+    worse = settled(settings, tmp_path, 0.40)
+    assert (worse.decision, worse.awaits) == ("refused", "")
+    assert settled(settings, tmp_path, 0.40).reason == worse.reason
+
+
+def test_what_was_not_measured_is_measured_anew_or_decided_when_its_rival_is_back(
+    settings, tmp_path
+):
+    waits = register(settings, tmp_path, 0.97)
+    other = register(settings, tmp_path, 0.965)
+    promotion.promote(NAME, other.version, BY_TEST, settings=settings)
+    refused = promotion.settle(NAME, waits.version, settings=settings)
+    assert refused.awaits == "measurement"
+    assert "not measured against the champion" in refused.reason
+    assert promotion.settle(NAME, waits.version, settings=settings).decision == "refused"
+    # The same training again is a version of its own, measured beside what serves now.
+    anew = register(settings, tmp_path, 0.97)
+    assert anew.mlflow_version > waits.mlflow_version
+    assert anew.incumbent == other.mlflow_version
+    assert promotion.settle(NAME, anew.version, settings=settings).decision == "needs_rollout"
+    promotion.rollback(NAME, BY_TEST, settings)
+    again = promotion.settle(NAME, waits.version, settings=settings)
+    assert again.decision == "needs_rollout", again.reason
+
+
+def test_a_loaded_model_leaves_one_copy_on_disk_and_none_elsewhere(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    release = releases.champion(NAME, settings)
+    releases._loaded.cache_clear()
+    shutil.rmtree(settings.model_cache_dir, ignore_errors=True)
+    releases.load(release, settings)
+    [kept] = (settings.model_cache_dir / "serving" / NAME).iterdir()
+    assert list(tmp_path.iterdir()) == []
+    # A copy that was spoilt is fetched anew; one that is whole is not fetched at all.
+    (kept / "data" / "tiny" / "weights.json").write_text("{}")
+    for _ in range(2):
+        releases._loaded.cache_clear()
+        assert len(releases.load(release, settings).predict(tiny_model.frame(3))) == 3
+
+
+def test_a_shadow_is_asked_beside_the_champion_and_answers_nobody(settings, tmp_path):
+    release, serves = register(settings, tmp_path, 0.975), releases.champion(NAME, settings)
+    begun = rollouts.start(NAME, release.version, "shadow", BY_TEST, settings=settings)
+    assert (begun.strategy, begun.status) == ("shadow", "running")
+    champions = serving.Champions(settings, {NAME: lambda model, folder, release: model})
+    champions.refresh()
+    assert set(answer(settings, 60, champions)) == {serves.version}
+    beside = champions.shadow(NAME, "caller 1")
+    assert beside.release.version == release.version
+    # As the API records what it asked beside an answer.
+    recorder, inputs = Recorder(settings), tiny_model.frame(60)
+    for number, score in enumerate(beside.run.predict(inputs)["probability"]):
+        recorder.add(
+            Record(
+                str(uuid4()), beside.row_id, "predict/video", f"v{number}", "{}",
+                as_json({"rising": score > 0.5}), round(float(score), 4), 5,
+                (datetime.now(UTC) + timedelta(seconds=1)).isoformat(), as_json({"shadow": True}),
+            )
+        )  # fmt: skip
+    recorder._write(list(recorder._waiting))
+    ended = rollouts.check(NAME, settings)
+    assert ended.status == "shadowed", ended.reason
+    assert ended.health["canary"]["answers"] == 60
+    champions.refresh()
+    assert champions.shadow(NAME, "caller 1") is None
+    now = aliases_now(settings)
+    assert (now["champion"], now["challenger"]) == (serves.version, release.version)
+
+
+def test_what_a_person_answers_in_airflow_decides_on_a_major_version(settings, tmp_path):
+    """The task that takes the answer; `tests/e2e/test_approval.py` asks Airflow itself."""
+    first, second = (
+        settled(settings, tmp_path, auc, change="major", slope=slope)
+        for auc, slope in ((0.991, 2.1), (0.992, 2.2))
+    )
+    assert {first.decision, second.decision} == {"needs_approval"}
+
+    def answered(release: Release, option: str) -> dict[str, Any]:
+        facts = {
+            "model": NAME, "version": release.version, "strategy": "canary", "report": "",
+            "actor": "roll_out_model manual", "needs_approval": True, "waiting": [],
+        }  # fmt: skip
+        said = {"chosen_options": [option], "responded_by_user": {"name": "ana"}}
+        return candidates.cleared(facts, said)
+
+    with pytest.raises(AirflowSkipException, match="rejected by ana"):
+        answered(first, "Reject")
+    rejected = releases.find(NAME, first.version, settings)
+    assert (rejected.decision, rejected.awaits) == ("refused", "")
+    allowed = answered(second, "Approve")
+    assert (allowed["approved"], allowed["actor"]) == (True, "ana")
+    with pytest.raises(FatalError, match="--approve"):
+        rollouts.start(NAME, second.version, "canary", BY_TEST, settings=settings)
+    cause = Cause(allowed["actor"], "rolled out as canary")
+    begun = rollouts.start(
+        NAME, second.version, "canary", cause, approved=allowed["approved"], settings=settings
+    )
+    assert begun.version == second.version
+    assert rollouts.undo(NAME, BY_TEST, settings).status == "rolled_back"
+    told = {(row["version"], row["action"], row["actor"]) for row in audit.show(settings, NAME)}
+    assert {
+        (first.version, "rejected", "ana"), (second.version, "approved", "ana"),
+        (second.version, "rollout_started", "ana"),
+    } <= told  # fmt: skip
+
+
+def test_without_the_object_store_the_champion_serves_and_a_training_is_tried_again(
+    settings, tmp_path
+):
+    load = {NAME: lambda model, folder, release: model}
+    serving.Champions(settings, load).refresh()
+    serves, waits = releases.champion(NAME, settings), register(settings, tmp_path, 0.98)
+    known, now = listed(NAME, settings), aliases_now(settings)
+    with service_stopped("objects"):
+        # A process that starts now, and a task, have the files of the champion from this machine.
+        alone = serving.Champions(settings, load)
+        alone.refresh()
+        assert alone.problems == {}
+        assert answer(settings, 20, alone) == [serves.version] * 20
+        releases._loaded.cache_clear()
+        model, release = releases.load_champion(NAME, settings)
+        assert (len(model.predict(tiny_model.frame(3))), release.version) == (3, serves.version)
+        # What needs the store says so in one line, is worth another try, and has changed nothing.
+        for attempt in (
+            lambda: register(settings, tmp_path, 0.985),
+            lambda: promotion.settle(NAME, waits.version, settings=settings),
+        ):
+            with pytest.raises(ServiceUnavailableError, match="object store") as told:
+                attempt()
+            assert "\n" not in str(told.value)
+        assert (listed(NAME, settings), aliases_now(settings)) == (known, now)
+    audited = audit.verify(settings)
+    assert audited.broken is None
+    assert register(settings, tmp_path, 0.985).mlflow_version == waits.mlflow_version + 1
+    assert promotion.settle(NAME, waits.version, settings=settings).decision == "needs_rollout"
 
 
 def test_the_audit_finds_what_was_changed_or_cut_off(settings):

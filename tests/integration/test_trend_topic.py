@@ -11,6 +11,7 @@ import pytest
 
 from ml.exceptions import FatalError, TooFewRowsError
 from ml.registry import releases
+from ml.registry.probes import probe_of
 from ml.settings import Settings
 from ml.storage.postgres import connect, copy_rows
 from ml.trend.topic.candidates import NAME, load_params
@@ -135,6 +136,15 @@ def test_version_is_registered_with_its_evidence(platform, release, params):
         assert fact in card
     [job] = fetch(platform, "select status, metrics -> 'model' ->> 'rows' from ml.training_jobs")
     assert job == ("completed", f"{figures['model']['rows']:.1f}")
+
+
+def test_rises_that_no_version_learned_from_are_compared(platform, release):
+    model, tried = releases.load(release, platform), probe_of(NAME)
+    fresh = tried.cases(model, release, release, platform).fresh
+    assert 0 < fresh.labels.sum() < len(fresh.labels)
+    scores = fresh.scores(model)
+    assert scores.shape == fresh.labels.shape
+    assert ((scores >= 0) & (scores <= 1)).all()
 
 
 def test_training_again_on_the_same_data_reuses_the_version(platform, params, release):

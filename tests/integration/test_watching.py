@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_model
 
-from ml.monitoring import indicators
+from ml.monitoring import indicators, recorded
+from ml.monitoring.answers import join_outcomes
 from ml.monitoring.drift import DriftReport
 from ml.monitoring.early_warning import check_warnings
 from ml.monitoring.profile import CURRENT, Relation, profile_frame, profile_relation
+from ml.monitoring.recorded import watch_recorded
 from ml.monitoring.retraining import ask_retraining
 from ml.monitoring.windows import title_axes
-from ml.registry import promotion
+from ml.registry import aliases, health, mirror, promotion, recording, releases
 from ml.registry.audit import Cause
+from ml.registry.releases import Candidate, Release
 from ml.registry.tracking import client
 from ml.retention import forget_old_reports
 from ml.settings import Settings
@@ -39,6 +49,10 @@ def database(own_database: Settings) -> Settings:
     with connect(own_database.database_url) as conn:
         conn.execute("truncate ml.drift_reports, ops.warnings cascade")
         conn.execute("truncate ml.ml_models, ops.alerts cascade")
+        conn.execute(
+            "create table if not exists features.video_momentum (video_id text, day_number integer,"
+            " views bigint, event_at timestamptz, available_at timestamptz, is_synthetic boolean)"
+        )
     return own_database
 
 
@@ -223,6 +237,224 @@ def test_a_frozen_champion_and_a_break_of_definitions_do_not_retrain(database):
         performance={"accuracy": 0.6},
     )  # fmt: skip
     assert ask_retraining(decayed, "run", database).cause == "decay"
+
+
+def test_answers_of_the_api_get_their_outcomes_as_those_of_a_batch_do(database):
+    views = {"grows": (100, 150, 400), "stops": (100, 110, 112), "young": (100, 150)}
+    about = {"grows": 1, "stops": 1, "young": 1, "unknown": None}
+    with connect(database.database_url) as conn:
+        conn.execute("truncate features.video_momentum")
+        for video, seen in views.items():
+            for day, count in enumerate(seen, 1):
+                at = AS_OF - (4 - day) * DAY
+                conn.execute(
+                    "insert into features.video_momentum values (%s, %s, %s, %s, %s, true)",
+                    (video, day, count, at, at),
+                )
+        [model] = conn.execute(
+            "insert into ml.ml_models (model_name, model_type, version, mlflow_version, status,"
+            " model_path)"
+            " values ('trend_video', 'x', '1.0.0', 1, 'champion', '') returning id"
+        ).fetchone()
+        for kind, as_of in (("predict/video", None), ("trend_video", AS_OF - 3 * DAY)):
+            for video, day in about.items():
+                conn.execute(
+                    "insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of,"
+                    " input_data, prediction, created_at) values (%s, %s, %s, %s, %s, %s, %s)",
+                    (
+                        model, kind, video, as_of, json.dumps({"day_number": day}),
+                        json.dumps({"rising": True, "growth_threshold": 0.5}), datetime.now(UTC),
+                    ),
+                )  # fmt: skip
+    early = join_outcomes(AS_OF - 2 * DAY, database)
+    assert early == {"video": 0, "story": 0, "topic": 0}
+    assert join_outcomes(AS_OF, database) == {"video": 4, "story": 0, "topic": 0}
+    assert join_outcomes(AS_OF, database) == {"video": 0, "story": 0, "topic": 0}
+    with connect(database.database_url) as conn:
+        found = conn.execute(
+            "select prediction_type, entity_id, actual_outcome from ml.model_predictions"
+            " where actual_outcome is not null order by 1, 2"
+        ).fetchall()
+    assert [(kind, video, said["rising"]) for kind, video, said in found] == [
+        (kind, video, rises)
+        for kind in ("predict/video", "trend_video")
+        for video, rises in (("grows", True), ("stops", False))
+    ]
+    assert found[0][2]["growth_48h"] == pytest.approx(np.log(4), abs=1e-6)
+    # What a rollout is judged by is what was served: half of the answers were right.
+    since = datetime.now(UTC) - DAY
+    figures = health.figures("trend_video", 1, since, database)
+    assert (figures.answers, figures.outcomes, figures.accuracy) == (4, 2, 0.5)
+
+
+def champion_of(database: Settings, name: str, folder: Path) -> Release:
+    """A registered champion, whose answers alone matter here."""
+    (folder / "weights.json").write_text('{"slope": 1.0, "shift": 0.0}')
+    frame = tiny_model.frame(3)
+    release = recording.record(
+        Candidate(
+            name=name, model_type="tiny", fingerprint=name, folder=folder,
+            loader_module="tiny_model", gate_metric="auc", metrics={"model": {"auc": 0.9}},
+            params={}, tags={"as_of": AS_OF.isoformat()}, card="", dataset=frame,
+            dataset_source="test", target="x", example=frame,
+            prediction=tiny_model.TinyModel(1, 0).predict(frame), pip_requirements=[],
+        ),
+        database,
+    )  # fmt: skip
+    aliases.move(name, [("champion", release.mlflow_version)], Cause("test", "test"), database)
+    return releases.champion(name, database)
+
+
+def topics_and_their_forecasts(conn, model: str, random) -> None:
+    """Sixty days of forecasts of forty topics; those of the last week say something else."""
+    conn.execute(
+        "create schema if not exists marts;"
+        "create table if not exists marts.dim_topic (topic_id text, is_synthetic boolean);"
+        "create table if not exists marts.fct_topic_momentum (topic_id text, observed_date date,"
+        " items bigint, available_at timestamptz);"
+        "create table if not exists marts.fct_segment_topic_engagement (country text,"
+        " niche_id text, observed_date date, items bigint, available_at timestamptz,"
+        " is_synthetic boolean);"
+        "insert into marts.dim_topic select 't' || n, true from generate_series(0, 39) as n"
+    )
+    for day in range(60, 0, -1):
+        at = AS_OF - day * DAY
+        shifted = 0.5 if day <= 7 else 0.0
+        for topic in range(40):
+            conn.execute(
+                "insert into marts.fct_topic_momentum values (%s, %s, %s, %s)",
+                (f"t{topic}", at.date(), int(random.integers(1, 20)), at + DAY),
+            )
+            probability = float(random.uniform(0, 0.5)) + shifted
+            forecast = {
+                "rise_probability": probability, "rises": probability >= 0.5,
+                "rise_threshold": 20.0, "volume_48h": float(random.poisson(20)),
+                "volume_7d": float(random.poisson(70)),
+            }  # fmt: skip
+            conn.execute(
+                "insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of,"
+                " input_data, prediction) values (%s, 'trend_topic', %s, %s, %s, %s)",
+                (
+                    model, f"t{topic}", at + DAY,
+                    json.dumps({"last_day": str(at.date())}), json.dumps(forecast),
+                ),
+            )  # fmt: skip
+
+
+PROFILE = ("age_by_id", "title_", "host_", "author_")
+
+
+def stories_and_their_calls(conn, model: str, random) -> None:
+    """Forty stories a day for sixty days, as they always were; each tenth reaches 100 upvotes."""
+    in_profile = [name for name in recorded._STORY_NUMBERS if name.startswith(PROFILE)]
+    columns = [f"{name} float8" for name in in_profile]
+    columns += [f"{name} boolean" for name in recorded._STORY_FLAGS]
+    conn.execute(
+        "create table if not exists features.story_profile (story_id text, event_at timestamptz,"
+        f" available_at timestamptz, is_synthetic boolean, {', '.join(columns)})".encode()
+    )
+    for number in range(60 * 40):
+        entered, story = AS_OF - (60 - number / 40) * DAY, f"h{number}"
+        most = 150 if number % 10 == 0 else 40
+        for hours, upvotes in ((0, 10), (1, 20), (20, most)):
+            at = entered + timedelta(hours=hours)
+            if at <= AS_OF:
+                conn.execute(
+                    "insert into features.story_momentum (story_id, event_at, available_at,"
+                    " is_synthetic, hours_since_entry, upvotes, entry_upvotes, rank, log_upvotes,"
+                    " observed_hour, observed_dow) values (%s, %s, %s, true, %s, %s, 10, %s, %s,"
+                    " 0, 0)",
+                    (
+                        story,
+                        at,
+                        at,
+                        hours,
+                        upvotes,
+                        int(random.integers(1, 30)),
+                        float(np.log(upvotes)),
+                    ),
+                )
+        conn.execute(
+            "insert into features.story_profile (story_id, event_at, available_at, is_synthetic,"
+            " is_show) values (%s, %s, %s, true, %s)",
+            (story, entered, entered, bool(random.random() < 0.2)),
+        )
+        probability = float(random.uniform(0, 1))
+        call = {
+            "probability": probability, "rising": probability > 0.5, "reach_probability": 0.4,
+            "growth_threshold": float(np.log(99.5 / 20)),
+        }  # fmt: skip
+        at = entered + timedelta(hours=1)
+        asked = {"event_timestamp": at.isoformat(), "upvotes": 20}
+        conn.execute(
+            "insert into ml.model_predictions (model_id, prediction_type, entity_id, as_of,"
+            " input_data, prediction) values (%s, 'trend_story', %s, %s, %s, %s)",
+            (model, story, at, json.dumps(asked), json.dumps(call)),
+        )
+
+
+def kill_the_monitor_as_it_writes(database: Settings) -> int:
+    """SIGKILL a watching process within its transaction; how many of its reports are there then."""
+    code = (
+        "from datetime import datetime; from ml.monitoring.recorded import watch_recorded;"
+        f" watch_recorded(datetime.fromisoformat({AS_OF.isoformat()!r}))"
+    )
+    with connect(database.database_url) as blocker:
+        blocker.execute("lock table ml.drift_columns in access exclusive mode")
+        monitor = subprocess.Popen([sys.executable, "-c", code])
+        try:
+            deadline = time.monotonic() + 120
+            waiting = "select count(*) from pg_locks where not granted"
+            while blocker.execute(waiting).fetchone()[0] == 0:
+                assert monitor.poll() is None, "it ended by itself"
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        finally:
+            monitor.kill()
+            monitor.wait()
+    with connect(database.database_url) as conn:
+        [count] = conn.execute(
+            "select count(*) from ml.drift_reports where current_end = %s", (AS_OF,)
+        ).fetchone()
+    return count
+
+
+def test_answers_about_topics_and_stories_are_watched_with_their_outcomes(database, tmp_path):
+    random = np.random.default_rng(8)
+    told = {"trend_topic": topics_and_their_forecasts, "trend_story": stories_and_their_calls}
+    with ExitStack() as cleared:
+        for name, tell in told.items():
+            (tmp_path / name).mkdir()
+            release = champion_of(database, name, tmp_path / name)
+            cleared.callback(client(database).delete_registered_model, name)
+            with connect(database.database_url) as conn:
+                tell(conn, mirror.model_id(release, database), random)
+        written = join_outcomes(AS_OF, database)
+        assert written["topic"] > 2000
+        assert written["story"] > 2200
+        quiet = watch_recorded(AS_OF - 8 * DAY, database)
+        assert {name: report.verdict for name, report in quiet.items()} == {
+            "trend_topic": "stable", "trend_story": "stable",
+        }  # fmt: skip
+        assert kill_the_monitor_as_it_writes(database) == 0  # nothing half written is left
+        found = watch_recorded(AS_OF, database)
+    assert found["trend_story"].verdict == "stable"
+    assert (found["trend_topic"].verdict, found["trend_topic"].drifted) == (
+        "drift", ("rise_probability",),
+    )  # fmt: skip
+    # One story in ten rises and half of them are called: a call is right half of the time.
+    assert found["trend_story"].performance["accuracy"] == pytest.approx(0.5, abs=0.1)
+    assert ObjectStore(database).exists(database.bucket("reports"), found["trend_topic"].report_key)
+    with connect(database.database_url) as conn:
+        measured = conn.execute(
+            "select m.model_name, p.metric_date, p.predictions_count > 100, p.drift_score::float8"
+            " from ml.model_performance_metrics as p join ml.ml_models as m on m.id = p.model_id"
+            " where p.metric_date = %s order by 1",
+            (AS_OF.date(),),
+        ).fetchall()
+    assert measured == [
+        ("trend_story", AS_OF.date(), True, 0.0), ("trend_topic", AS_OF.date(), True, 0.3333),
+    ]  # fmt: skip
 
 
 def gate_run(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 
 from ml.exceptions import FatalError
-from ml.registry.probes.base import Behaviour, Cases, Probe
+from ml.registry.probes.base import Behaviour, Cases, Fresh, Probe
 
-__all__ = ["Behaviour", "Cases", "Probe", "probe_of"]
+__all__ = ["Behaviour", "Cases", "Fresh", "Probe", "probe_of"]
 
 _PROBES = {
     name: f"{__name__}.{name}"

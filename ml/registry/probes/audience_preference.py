@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.registry.probes.base import Array, Probe
+from ml.registry.probes.base import Array, Cases, Probe
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
     from ml.registry.releases import Release
+    from ml.settings import Settings
 
 _LARGEST = 1e6  # popularity counts viewers, other scores are standardised
 
@@ -26,6 +27,21 @@ class AudiencePreferenceProbe(Probe):
     name = "audience_preference"
     unit = "segment_id"
     tolerance = 0.25
+
+    def cases(
+        self,
+        model: Any,
+        release: Release,  # noqa: ARG002
+        champion: Release | None,  # noqa: ARG002
+        settings: Settings,  # noqa: ARG002
+    ) -> Cases:
+        """The segments of the example."""
+        return Cases(
+            model.input_example,
+            "the input example of the release",
+            unmeasured="what a segment takes to after a list was made is no outcome of one row of"
+            " it, and histories that end later were learned from",
+        )
 
     def never_missing(self, model: Any) -> frozenset[str]:  # noqa: ARG002
         """The order of what a segment took to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,23 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Fresh:
+    """Units with outcomes that no row of the inputs stands for, such as a series on a past day.
+
+    Attributes:
+        source: what the units are and of when.
+        labels: what came of each, 0 or 1.
+        scores: what a loaded version says of each.
+        rivals: by plain method its score of each.
+    """
+
+    source: str
+    labels: npt.NDArray[np.int64]
+    scores: Callable[[Any], Array]
+    rivals: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Cases:
     """Inputs to try a model on.
 
@@ -30,6 +47,10 @@ class Cases:
         groups: by name of a slice the value of each unit.
         rivals: by plain method, or other model, its score of each unit.
         surely: rivals that must be beaten beyond doubt; the others must not be better.
+        inputs_of: what another version, loaded, takes of the same units; None where all versions
+            take the same columns.
+        fresh: what is compared instead of the inputs.
+        unmeasured: why neither has outcomes, for the report.
     """
 
     inputs: pd.DataFrame
@@ -38,6 +59,9 @@ class Cases:
     groups: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     rivals: Mapping[str, Array] = field(default_factory=dict)
     surely: frozenset[str] = frozenset()
+    inputs_of: Callable[[Any], pd.DataFrame] | None = None
+    fresh: Fresh | None = None
+    unmeasured: str = "nothing is known of what came of the input example"
 
 
 def unseen_since(release: Release, *others: Release | None) -> datetime:

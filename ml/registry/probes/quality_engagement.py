@@ -46,7 +46,12 @@ class QualityEngagementProbe(Probe):
         example = model.input_example
         rows = example.iloc[[place % len(example) for place in range(len(_TITLES))]]
         rows = pd.DataFrame(rows).reset_index(drop=True).assign(title=_TITLES)
-        return Cases(rows, f"{len(rows)} plain titles")
+        return Cases(
+            rows,
+            f"{len(rows)} plain titles",
+            unmeasured="the engagement of a title is a place among the videos of a training, no"
+            " yes or no; the training compares it on its own later slice",
+        )
 
     def calls(self, release: Release, scores: Array) -> npt.NDArray[np.bool_]:  # noqa: ARG002
         """Which titles are above the middle."""

@@ -37,7 +37,6 @@ class TrendStoryProbe(Probe):
         self, model: Any, release: Release, champion: Release | None, settings: Settings
     ) -> Cases:
         """Stories that stayed, predicted after the training of both versions."""
-        specification = model.get_raw_model().specification
         since = unseen_since(release, champion)
         with connect(settings.require("database_url")) as conn:
             now = clock.as_of(conn, settings)
@@ -47,8 +46,13 @@ class TrendStoryProbe(Probe):
         rows = first_hours(entries, load_params()["feature_service"], settings)
         rows = rows.merge(known, on="story_id")
         rows = rows[(rows["event_timestamp"] >= since) & has_stayed(rows)].reset_index(drop=True)
+
+        def taken_by(version: Any) -> pd.DataFrame:
+            return model_input(rows, version.get_raw_model().specification.columns)
+
         return Cases(
-            inputs=model_input(rows, specification.columns),
+            inputs=taken_by(model),
+            inputs_of=taken_by,
             source=f"{len(rows)} stories predicted from {since:%Y-%m-%d %H:%M} to"
             f" {now:%Y-%m-%d %H:%M}",
             labels=has_reached(rows),

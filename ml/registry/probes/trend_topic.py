@@ -1,20 +1,39 @@
-"""`trend_topic`: the series of the release's input example; its comparison is the training's."""
+"""`trend_topic`: the series of the release's input example.
+
+Compared with the champion are the rises of the days that the training kept for the test, and of
+those since; with the plain methods, the volumes, as the training did.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ml.registry.probes.base import Array, Behaviour, Probe
+import numpy as np
+
+from ml import clock
+from ml.exceptions import ConfigurationError, TooFewRowsError
+from ml.registry.probes.base import Array, Behaviour, Cases, Fresh, Probe
+from ml.settings import Settings
+from ml.storage.postgres import connect
+from ml.trend.topic.candidates import load_params
+from ml.trend.topic.dataset import read_dataset
+from ml.trend.topic.series import RISE_HOURS, windows_at
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
     from ml.registry.releases import Release
 
 _MORE = 3.0
+# A call is about two days, so calls of one series two days apart are about different ones.
+_SPACING = RISE_HOURS // 24
+_MOST_DAYS, _MOST_SERIES = 12, 20
 
 
 class TrendTopicProbe(Probe):
@@ -24,6 +43,27 @@ class TrendTopicProbe(Probe):
     output = "rise_probability"
     unit = "series"
     tolerance = 0.1
+
+    def cases(
+        self, model: Any, release: Release, champion: Release | None, settings: Settings
+    ) -> Cases:
+        """The series of the example, and rises of days that neither version has learned from."""
+        found = Cases(model.input_example, "the input example of the release")
+        starts = [
+            each.tags["test_origins"].split(", ")[0]
+            for each in (release, champion)
+            if each is not None and "test_origins" in each.tags
+        ]
+        if not starts:
+            return replace(found, unmeasured="the version does not say what it was tested on")
+        now = datetime.fromisoformat(release.tags["as_of"])
+        with connect(settings.require("database_url")) as conn, suppress(ConfigurationError):
+            # Where marts came without observations, the training's "now" is what there is.
+            now = max(now, clock.as_of(conn, settings))
+        try:
+            return replace(found, fresh=_rises(release, max(starts), now, settings))
+        except TooFewRowsError as error:
+            return replace(found, unmeasured=str(error))
 
     def never_missing(self, model: Any) -> frozenset[str]:  # noqa: ARG002
         """A volume that is not known hides every later day: that is no blemish but no answer."""
@@ -49,6 +89,31 @@ class TrendTopicProbe(Probe):
             inside = said[name].between(said[f"{name}_low"] - 0.5, said[f"{name}_high"] + 0.5)
             held = f"{name} within its interval"
             yield Behaviour("minimum_functionality", held, float(inside.mean()))
+
+
+def _rises(release: Release, since: str, now: datetime, settings: Settings) -> Fresh:
+    """Series on days from `since` on (ISO) whose next 48 hours are over."""
+    params = json.loads(release.tags.get("params", "null")) or load_params()
+    synthetic = release.tags["is_synthetic"] == "true"
+    panel = read_dataset(now, params, settings, synthetic).panel()
+    first = int(np.datetime64(since, "D").astype(int)) - panel.start
+    origins = range(max(first, 0), panel.steps - _SPACING, _SPACING)[-_MOST_DAYS:]
+    if not origins:
+        raise TooFewRowsError(f"no day since {since} has its 48 hours behind it")
+    windows = windows_at(
+        panel,
+        origins,
+        length=params["history_days"],
+        min_recent=params["min_recent"],
+        max_series=_MOST_SERIES,
+        grace_days=params["grace_days"],
+    )
+    windows = windows.only(np.flatnonzero(~np.isnan(windows.rises())))
+    return Fresh(
+        source=f"{len(windows)} forecasts of series since {since}",
+        labels=windows.rises().astype(np.int64),
+        scores=lambda version: np.asarray(version.get_raw_model().forecast(windows).rises),
+    )
 
 
 PROBE = TrendTopicProbe()

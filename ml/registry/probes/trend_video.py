@@ -58,8 +58,13 @@ class TrendVideoProbe(Probe):
         rivals = {} if raw.baselines is None else _plain(raw.baselines, rows)
         if general is not None:
             rivals[GLOBAL] = general[0].get_raw_model().predict_proba(rows)
+
+        def taken_by(version: Any) -> pd.DataFrame:
+            return model_input(rows, version.get_raw_model().specification.columns)
+
         return Cases(
-            inputs=model_input(rows, specification.columns),
+            inputs=taken_by(model),
+            inputs_of=taken_by,
             source=f"{len(rows)} videos first predicted from {since:%Y-%m-%d %H:%M} to"
             f" {now:%Y-%m-%d %H:%M}",
             labels=(rows["growth_48h"] > specification.growth_threshold).to_numpy().astype(int),

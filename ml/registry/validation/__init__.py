@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ml.exceptions import FatalError, UnusableModelError
+from ml.exceptions import FatalError, RetriableError, UnusableModelError
 from ml.registry import audit, releases
 from ml.registry.audit import Cause
-from ml.registry.probes import probe_of
+from ml.registry.probes import Fresh, probe_of
 from ml.registry.releases import Release
 from ml.registry.tracking import client, reachable
 from ml.registry.validation.checks import CHECKS, Finding, Trial
@@ -127,6 +127,13 @@ def _findings(
         cases = probe.cases(model, release, rival, settings)
     except FatalError as error:
         return "nothing", [Finding("contract", 0.0, 1.0, False, str(error))]
+    except RetriableError:
+        raise
+    except Exception as error:
+        # Its columns are none that the cases have, for example: that is its fault, and told.
+        log.warning("no cases for %s %s", release.name, release.version, exc_info=True)
+        told = f"it cannot be given the cases of {kind}: {_short(error)}"
+        return "nothing", [Finding("contract", 0.0, 1.0, False, told)]
     trial = Trial(probe, model, release, cases, criteria_of(kind, settings))
     found: list[Finding] = []
     for name, check in CHECKS.items():
@@ -135,47 +142,79 @@ def _findings(
         except Exception as error:
             # A gate that breaks has not been passed; the others still have their say.
             log.warning("gate %s of %s", name, release.name, exc_info=True)
-            found.append(Finding(name, 0.0, 1.0, False, f"{type(error).__name__}: {error}"[:300]))
+            found.append(Finding(name, 0.0, 1.0, False, _short(error)))
     return cases.source, [*found, *_comparisons(trial, rival, settings)]
+
+
+def _short(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Iterator[Finding]:
     """Against the champion and each plain method, on the same fresh rows.
 
     Refused is what is worse by more than the tolerance, or surely worse at all; or, beside one that
-    must be beaten beyond doubt, what is not surely better. Where there are no fresh rows with
-    outcomes, the figures of the training decide.
+    must be beaten beyond doubt, what is not surely better. Where the fresh rows with outcomes are
+    none, or do not measure what the training's gate does, the figures of the training decide too.
     """
-    probe, cases, criteria = trial.probe, trial.cases, trial.criteria
+    cases, criteria = trial.cases, trial.criteria
     if cases.labels is None:
         yield from _training_comparison(trial.release)
+    fresh = _fresh(trial)
+    if fresh is None:
+        # No criterion: the report says what is missing from it.
+        yield Finding(
+            "comparison: fresh rows", 0.0, 0.0, True, f"not measurable: {cases.unmeasured}"
+        )
         return
-    positive = int(cases.labels.sum())
-    if min(positive, len(cases.labels) - positive) < criteria.comparison_min_rows / 2:
-        yield Finding("comparison_min_rows", len(cases.labels), criteria.comparison_min_rows, False,
-                      f"{positive} of {len(cases.labels)} fresh rows are positive")  # fmt: skip
+    positive = int(fresh.labels.sum())
+    if min(positive, len(fresh.labels) - positive) < criteria.comparison_min_rows / 2:
+        told = f"{positive} of {len(fresh.labels)} fresh rows are positive"
+        is_all = cases.labels is not None
+        yield Finding("comparison_min_rows", len(fresh.labels), criteria.comparison_min_rows,
+                      not is_all, told if is_all else f"not measurable: {told}")  # fmt: skip
         return
-    own = probe.score(trial.model, cases.inputs).to_numpy()
-    rivals = dict(cases.rivals)
-    calls = {}
+    try:
+        own = fresh.scores(trial.model)
+    except Exception as error:  # noqa: BLE001 - whatever it is, nothing can be compared
+        yield Finding("comparison", 0.0, 1.0, False, f"it does not answer: {_short(error)}")
+        return
+    yield from _compared(trial, fresh, own, rival, settings)
+
+
+def _fresh(trial: Trial) -> Fresh | None:
+    """The units that are compared: those of their own, or the inputs where these have outcomes."""
+    cases, probe = trial.cases, trial.probe
+    if cases.fresh is not None or cases.labels is None:
+        return cases.fresh
+
+    def scores(model: Any) -> Any:
+        is_own = model is trial.model or cases.inputs_of is None
+        taken = cases.inputs if is_own else cases.inputs_of(model)  # type: ignore[misc] # not None
+        return probe.score(model, taken).to_numpy()
+
+    return Fresh(cases.source, cases.labels, scores, cases.rivals)
+
+
+def _compared(
+    trial: Trial, fresh: Fresh, own: Any, rival: Release | None, settings: Settings
+) -> Iterator[Finding]:
+    probe, criteria, rivals, calls = trial.probe, trial.criteria, dict(fresh.rivals), {}
     if rival is not None:
-        try:
-            other = releases.load(rival, settings)
-            rivals["champion"] = probe.score(other, cases.inputs).to_numpy()
-            calls["champion"] = tuple(
-                probe.calls(release, score)
-                for release, score in ((trial.release, own), (rival, rivals["champion"]))
-            )
-        except UnusableModelError as error:
-            log.warning("not compared with the champion: %s", error)
+        said = _said_by_champion(fresh, rival, settings)
+        if isinstance(said, Finding):
+            yield said
+        elif said is not None:
+            rivals["champion"] = said
+            calls["champion"] = (probe.calls(trial.release, own), probe.calls(rival, said))
     if "champion" in rivals and (probe.low, probe.high) == (0, 1):
-        shift = justified_shift(cases.labels, own, rivals["champion"], criteria.confidence)
+        shift = justified_shift(fresh.labels, own, rivals["champion"], criteria.confidence)
         # No criterion: a rollout must know how far the scores may differ.
         yield Finding(_SHIFT, shift, 1.0, True, "as far as outcomes justify it")
     for name, score in rivals.items():
-        found = compare(cases.labels, own, score, criteria.confidence, calls.get(name))  # type: ignore[arg-type] # a pair
+        found = compare(fresh.labels, own, score, criteria.confidence, calls.get(name))
         detail = f"AUC {found.own:.4f} and {found.rival:.4f} on {found.rows} rows, {found.tested}"
-        if name in cases.surely:
+        if name in trial.cases.surely:
             yield Finding(
                 f"comparison_surely_better: {name}", found.low, 0.0, found.low > 0, detail
             )
@@ -183,6 +222,21 @@ def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Ite
         passed = found.gain >= -criteria.comparison_tolerance and found.high >= 0
         limit = -criteria.comparison_tolerance
         yield Finding(f"comparison_tolerance: {name}", found.gain, limit, passed, detail)
+
+
+def _said_by_champion(fresh: Fresh, rival: Release, settings: Settings) -> Any:
+    """Its scores; a finding that says why it gives none; None if this code cannot load it."""
+    try:
+        return fresh.scores(releases.load(rival, settings))
+    except UnusableModelError as error:
+        log.warning("not compared with the champion: %s", error)
+        return None
+    except RetriableError:
+        raise
+    except Exception as error:
+        log.warning("%s %s does not answer", rival.name, rival.version, exc_info=True)
+        told = f"the champion does not answer on these rows: {_short(error)}"
+        return Finding("comparison: champion", 0.0, 1.0, False, told)
 
 
 def _training_comparison(release: Release) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -164,10 +165,15 @@ def packed(booster: Any) -> Any:
 
 
 def unpacked(data: Any) -> Any:
-    """The forest that `packed` made bytes of."""
+    """The forest that `packed` made bytes of; read once, for that takes longer than an answer."""
+    return _read(data.tobytes())
+
+
+@lru_cache(maxsize=8)
+def _read(raw: bytes) -> Any:
     import xgboost
 
     booster = xgboost.Booster()
-    booster.load_model(bytearray(data.tobytes()))
+    booster.load_model(bytearray(raw))
     booster.set_param({"nthread": 1})
     return booster

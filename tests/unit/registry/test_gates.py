@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 
 from ml.exceptions import ConfigurationError, FatalError, MissingFeatureError
+from ml.registry import releases, validation
 from ml.registry.health import Figures, problems
-from ml.registry.probes import _PROBES, Cases, Probe, probe_of
+from ml.registry.probes import _PROBES, Cases, Fresh, Probe, probe_of
 from ml.registry.promotion import needs_approval
 from ml.registry.releases import Release
-from ml.registry.validation import _comparisons, checks
+from ml.registry.validation import _comparisons, _findings, checks
 from ml.registry.validation.checks import Trial
 from ml.registry.validation.criteria import criteria_of
 from ml.settings import Settings
@@ -123,6 +125,78 @@ def test_a_rival_that_must_surely_be_beaten_is_not_beaten_by_being_no_worse():
     assert found(rivals=rivals, surely=surely) == ("comparison_surely_better: global", False)
     rivals["global"] = np.random.default_rng(7).normal(size=300)
     assert found(rivals=rivals, surely=surely) == ("comparison_surely_better: global", True)
+
+
+def test_where_no_fresh_row_has_an_outcome_the_report_says_so_and_the_training_decides():
+    figures = {"model": {"auc": 0.8}, "champion": {"auc": 0.7}}
+    tags = {"gate_metric": "auc", "metrics": json.dumps(figures)}
+    tried = replace(trial(curve, unmeasured="nobody asked"), release=replace(RELEASE, tags=tags))
+    trained, missing = _comparisons(tried, None, SETTINGS)
+    assert (trained.criterion, trained.passed) == ("comparison: champion", True)
+    assert (missing.passed, missing.detail) == (True, "not measurable: nobody asked")
+
+
+def test_units_of_their_own_are_compared_beside_the_figures_of_the_training(monkeypatch):
+    figures = {"model": {"auc": 0.8}, "champion": {"auc": 0.7}}
+    tags = {"gate_metric": "auc", "metrics": json.dumps(figures)}
+    labels = (X + np.random.default_rng(5).normal(size=300) > 0).astype(int)
+    fresh = Fresh("300 days", labels, lambda model: model.predict(inputs())["probability"])
+    former = Release("m", "0.9.0", 2, "run", (), "", {})
+
+    def found(answer):
+        monkeypatch.setattr(releases, "load", lambda release, settings: Model(curve))
+        tried = replace(trial(answer, fresh=fresh), release=replace(RELEASE, tags=tags))
+        return {each.criterion: each.passed for each in _comparisons(tried, former, SETTINGS)}
+
+    same = {"comparison: champion": True, "score_shift: champion": True}
+    assert found(curve) == {**same, "comparison_tolerance: champion": True}
+    assert found(lambda x: curve(-x)) == {**same, "comparison_tolerance: champion": False}
+
+
+LABELS = (X + np.random.default_rng(5).normal(size=300) > 0).astype(int)
+
+
+def test_a_champion_is_asked_with_the_columns_that_it_takes(monkeypatch):
+    former = Release("m", "0.9.0", 2, "run", (), "", {})
+    monkeypatch.setattr(releases, "load", lambda release, settings: Model(lambda x: curve(2 * x)))
+    renamed = Cases(
+        inputs().rename(columns={"x": "renamed"}), "test", LABELS,
+        inputs_of=lambda version: inputs(),
+    )  # fmt: skip
+
+    class Renamed(Model):
+        def predict(self, frame):
+            return super().predict(frame.rename(columns={"renamed": "x"}))
+
+    tried = Trial(Probe(), Renamed(curve), RELEASE, renamed, CRITERIA)
+    found = {each.criterion: each.passed for each in _comparisons(tried, former, SETTINGS)}
+    assert found == {"score_shift: champion": True, "comparison_tolerance: champion": True}
+    tried = replace(tried, cases=replace(renamed, inputs_of=None))
+    [refused] = _comparisons(tried, former, SETTINGS)
+    assert (refused.criterion, refused.passed) == ("comparison: champion", False)
+    assert "x is missing" in refused.detail
+
+
+def test_a_version_that_takes_other_columns_is_refused_and_told_why(monkeypatch):
+    class Asking(Probe):
+        def cases(self, model, release, champion, settings):
+            return Cases(inputs()[model.get_raw_model().specification.required], "test", LABELS)
+
+    class Other(Model):
+        def get_raw_model(self):
+            return SimpleNamespace(specification=SimpleNamespace(required=["views_tomorrow"]))
+
+    monkeypatch.setattr(validation, "probe_of", lambda name: Asking())
+    monkeypatch.setattr(releases, "load", lambda release, settings: Other(curve))
+    source, [refused] = _findings(RELEASE, None, SETTINGS)
+    assert (source, refused.criterion, refused.passed) == ("nothing", "contract", False)
+    assert "views_tomorrow" in refused.detail
+    # Where the cases are there, and the version wants something else of them.
+    monkeypatch.setattr(Asking, "cases", lambda *_: Cases(inputs()[[]], "test", LABELS))
+    _, found = _findings(RELEASE, None, SETTINGS)
+    failed = {each.criterion: each.detail for each in found if not each.passed}
+    assert "x is missing" in failed["contract"]
+    assert "x is missing" in failed["comparison"]
 
 
 def test_a_model_without_a_probe_is_refused_and_every_registered_one_has_its_own():

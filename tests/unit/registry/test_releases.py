@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ml.registry.aliases import planned_promotion, planned_rollback
 from ml.registry.promotion import decide
-from ml.registry.releases import training_command
+from ml.registry.releases import Release, training_command
 from ml.registry.versions import next_version, step_between
 
 
@@ -27,34 +27,35 @@ def test_new_registration_is_one_minor_step_up(existing, version):
     assert next_version(existing) == version
 
 
-def _tags(incumbent="", **auc):
+def _release(number, incumbent="", **auc):
     figures = {name: {"auc": value} for name, value in auc.items()}
-    return {"gate_metric": "auc", "metrics": json.dumps(figures), "incumbent": incumbent}
+    tags = {"gate_metric": "auc", "metrics": json.dumps(figures), "incumbent": incumbent}
+    return Release("m", "1.0.0", number, "", (), "", tags)
 
 
 def test_first_version_that_beats_the_baselines_is_promoted():
-    assert decide(_tags(model=0.9, logistic_regression=0.8), None, 1)[0]
+    assert decide(_release(1, model=0.9, logistic_regression=0.8), None)[0]
 
 
 def test_version_that_loses_to_a_baseline_is_refused_by_name():
-    promote, reason = decide(_tags(model=0.8, logistic_regression=0.81, always_up=0.5), None, 1)
+    promote, reason = decide(_release(1, model=0.8, logistic_regression=0.81, always_up=0.5), None)
     assert not promote
     assert "logistic_regression 0.8100" in reason
     assert "always_up" not in reason
 
 
 def test_tie_with_the_champion_is_a_refusal():
-    assert not decide(_tags("1", model=0.9, champion=0.9), 1, 2)[0]
+    assert not decide(_release(2, "1", model=0.9, champion=0.9), 1)[0]
 
 
 def test_champion_that_was_not_measured_blocks_promotion():
-    promote, reason = decide(_tags("1", model=0.9, champion=0.8), 3, 4)
+    promote, reason = decide(_release(4, "1", model=0.9, champion=0.8), 3)
     assert not promote
     assert "version 3" in reason
 
 
 def test_decision_repeated_after_a_kill_is_the_same():
-    assert decide(_tags("1", model=0.9, champion=0.8), 2, 2)[0]
+    assert decide(_release(2, "1", model=0.9, champion=0.8), 2)[0]
 
 
 @pytest.mark.parametrize(

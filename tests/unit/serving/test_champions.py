@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ml.exceptions import FatalError, ServiceUnavailableError
-from ml.registry import mirror, releases
+from ml.registry import artifacts, mirror, releases
 from ml.registry.releases import Release
 from ml.serving import champions as module
 from ml.serving.champions import Champions
@@ -31,9 +32,10 @@ class Registry:
             raise self.champion
         return self.champion if name == NAME else None
 
-    def download(self, release, folder):
+    def download(self, release, to, _settings):
         self.downloads.append(release.version)
-        (folder / "data" / NAME).mkdir(parents=True)
+        (Path(to) / "data" / NAME).mkdir(parents=True)
+        return Path(to)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def registry(monkeypatch, tmp_path):
     found = Registry()
     monkeypatch.setattr(releases, "champion", found.look)
     monkeypatch.setattr(mirror, "model_id", lambda release, _settings: f"row-{release.version}")
-    monkeypatch.setattr(Champions, "_download", lambda _, *args: found.download(*args))
+    monkeypatch.setattr(artifacts, "_download", found.download)
     monkeypatch.setattr(Champions, "_follow_canary", lambda _, name: None)
 
     class Loader:
