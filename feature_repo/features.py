@@ -83,8 +83,8 @@ tag_count | int | text | tags | Number of tags
 made_for_kids | flag? | channel | flag | As declared
 published_hour | int? | temporal | UTC hour | Of publication
 published_dow | int? | temporal | weekday | Of publication
-channel_videos_before | int | channel | videos | Of the channel, seen earlier
-channel_median_log_views_before | real? | channel | ln views | Median of their first-day views
+channel_videos_before | int | channel | videos | Of the channel, seen earlier; at most 200
+channel_median_log_views_before | real? | channel | ln views | Median of those first views
     """
 )
 

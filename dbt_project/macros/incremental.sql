@@ -1,8 +1,10 @@
 {#- Incremental tables that a full refresh would build the same way.
 
-    Every row of such a table has two columns: `ingested_at`, when the newest of the raw rows behind it
-    was loaded, and `built_as_of`, the `as_of` of the build that wrote it. A build reads again, group
-    by group, what may have changed since the last one; it never asks the clock.
+    Every row of such a table has three more columns: `ingested_at`, when the newest of the raw rows
+    behind it was loaded; `built_as_of`, the `as_of` of the build that wrote it; and `build_number`,
+    which grows from build to build, also where `as_of` stands still. A build reads again, group by
+    group, what may have changed since the last one: of raw rows by their times, of other tables like
+    this by the number. It never asks the clock.
 
     Late rows: a row that was known in the last `late_days` days before the last build's `as_of` is
     always read again, so that a slow transaction, which commits after a build with an earlier loading
@@ -16,14 +18,19 @@
         {{ return(none) }}
     {%- endif -%}
     {%- set names = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
-    {%- if 'built_as_of' not in names -%}
+    {%- if 'build_number' not in names -%}
         {{ return(none) }}
     {%- endif -%}
     {%- set row = run_query(
         "select max(built_as_of)::text, max(ingested_at)::text, max(built_as_of) > " ~ as_of()
-        ~ " from " ~ this
+        ~ ", coalesce(max(build_number), 0) from " ~ this
     ).rows[0] -%}
-    {{ return(none if row[0] is none else {'as_of': row[0], 'ingested_at': row[1], 'is_later': row[2]}) }}
+    {%- if row[0] is none -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {{ return({
+        'as_of': row[0], 'ingested_at': row[1], 'is_later': row[2], 'build_number': row[3]
+    }) }}
 {%- endmacro %}
 
 {#- Whether to build on what an earlier build left. -#}
@@ -42,6 +49,28 @@
         {{ available_at }} > '{{ last["as_of"] }}'::timestamptz - interval '{{ var("late_days") | int }} days'
         or ingested_at > '{{ last["ingested_at"] }}'::timestamptz
     )
+{%- endmacro %}
+
+{#- Before the run: where the numbers of builds come from. -#}
+{% macro prepare_build_numbers() -%}
+    create schema if not exists intermediate;
+    create sequence if not exists intermediate.build_numbers
+{%- endmacro %}
+
+{#- Before a model: a number that is greater than those of the tables that it reads. -#}
+{% macro next_build() -%}
+    select nextval('intermediate.build_numbers')
+{%- endmacro %}
+
+{#- The number of this build of a table, or of one that began beside it. To draw it in the query
+    itself would keep Postgres from reading in parallel. -#}
+{% macro build_number() -%}
+    (select last_value from intermediate.build_numbers)
+{%- endmacro %}
+
+{#- Condition on the rows of another such table: those written since the last build of this one. -#}
+{% macro is_rewritten(build_number='build_number') -%}
+    {{ build_number }} > {{ last_build()['build_number'] }}
 {%- endmacro %}
 
 {#- A build of an earlier moment starts over: what was built holds what was not known then. -#}

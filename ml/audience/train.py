@@ -85,7 +85,7 @@ def _train(
         "training_audience_preference",
         run_id=job,
         as_of=dataset.bounds["as_of"],
-        frame=_with_days(dataset.data),
+        frame=as_judged(dataset.data),
         settings=settings,
     )
     rows, held = hold_out(dataset.data, params["seed"])
@@ -164,7 +164,7 @@ def _card(
     )
 
 
-def _with_days(data: Interactions) -> pd.DataFrame:
+def as_judged(data: Interactions) -> pd.DataFrame:
     """The rows as the gate judges them: segment, topic and the first day in UTC."""
     import pandas as pd
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,10 +28,18 @@ RECORD_COLUMNS = (
     "source", "kind", "record_id", "event_at", "available_at", "payload", "bronze_key",
 )  # fmt: skip
 COMMAND = [
-    "build", "--select", "+int_video_days", "+int_topic_observations", "+dim_channel",
+    "build", "--select", "+int_topic_observations", "+int_source_hours", "+int_item_days",
+    "+int_video_momentum", "+int_channel_histories", "+dim_channel",
     "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
 ]  # fmt: skip
-TABLES = ("int_video_days", "int_observations", "int_topic_observations")
+TABLES = (
+    "int_video_days", "int_videos", "int_video_momentum", "int_channel_histories",
+    "int_observations", "int_source_hours", "int_item_days", "int_topic_observations",
+)  # fmt: skip
+# Videos that are gone long before the first build: channel, first day, and days that show it.
+GONE = {8: ("channel8", 0, 3), 9: ("channel8", 3, 3), 10: ("channel9", 0, 3)}
+# One of the same channel that is only heard of after it.
+FOUND_LATE = 11
 # Topics of videos and stories: before the first build, and what clustering said after it.
 TOPICS = {
     **{("youtube", f"video{video:06d}"): f"topic{video % 2}" for video in range(VIDEOS - 1)},
@@ -71,6 +80,11 @@ def at(day: float) -> dict[str, datetime]:
 
 def seed() -> tuple[list[tuple], list[tuple]]:
     videos = [video_row(video, day) for video in range(VIDEOS) for day in range(21)]
+    videos += [
+        video_row(video, first + day, channel_id=channel)
+        for video, (channel, first, days) in GONE.items()
+        for day in range(days)
+    ]
     # Loaded before the first build and known only after it.
     videos.append(video_row(0, 1, "DE", available_at=FIRST + timedelta(days=1)))
     records = [record_row("item", n, 0, {"title": f"Story {n}"}) for n in range(5)]
@@ -89,6 +103,7 @@ def later() -> tuple[list[tuple], list[tuple]]:
     videos = [video_row(video, day) for video in range(VIDEOS) for day in range(21, DAYS)]
     # Late by more than the window, found by its loading time: it changes a day that is built.
     videos.append(video_row(1, 2, "GB", views=9_999_999, **at(2.5)))
+    videos.append(video_row(FOUND_LATE, 2, channel_id="channel8", views=5))
     # Of a transaction that began long before the first build and ended after it.
     videos.append(video_row(2, 15, "GB", views=8_888_888, ingested_at=LONG_AGO))
     records = [record_row("snapshot", 3, 5, {"rank": 40, "upvotes": 77})]
@@ -147,7 +162,8 @@ def contents(settings: Settings) -> dict[str, list[tuple]]:
     return {
         table: fetch(
             settings,
-            f"select to_jsonb(t) - 'built_as_of' as row from intermediate.{table} as t order by 1",
+            f"select to_jsonb(t) - 'built_as_of' - 'build_number' as row"
+            f" from intermediate.{table} as t order by 1",
         )
         for table in TABLES
     }
@@ -222,7 +238,7 @@ def test_late_rows_of_every_kind_are_in(builds):
     assert days["video000001", "2026-03-03"]["views"] == 9_999_999
     assert days["video000002", "2026-03-16"]["views"] == 8_888_888
     assert days["video000000", "2026-03-02"]["regions_listed"] == 2
-    assert len(days) == VIDEOS * DAYS
+    assert len(days) == VIDEOS * DAYS + sum(days for *_, days in GONE.values()) + 1
     hours = {
         (row["content_id"], row["observed_hour"]): row["attention"]
         for (row,) in builds.full["int_observations"]
@@ -236,6 +252,25 @@ def test_late_rows_of_every_kind_are_in(builds):
         if (row["item_id"], row["observed_hour"]) == ("2", "2026-03-21T05:00:00+00:00")
     ]
     assert slow == 444
+
+
+def test_a_video_found_late_counts_for_those_of_its_channel_that_came_after_it(builds):
+    def histories(build: str) -> dict[str, tuple]:
+        return {
+            row["video_id"]: (
+                row["channel_videos_before"],
+                row["channel_median_log_views_before"]
+                and round(math.exp(row["channel_median_log_views_before"])),
+            )
+            for (row,) in getattr(builds, build)["int_channel_histories"]
+        }
+
+    first = histories("first")
+    assert (first["video000008"], first["video000009"]) == ((0, None), (1, 9000))
+    # Its middle lies between 9,000 views and the 5 of the late one, on a scale of logarithms.
+    found = histories("incremental")
+    assert (found["video000011"], found["video000009"]) == ((1, 9000), (2, 212))
+    assert found["video000008"] == (0, None)
 
 
 def test_items_are_with_the_topic_that_they_have_now(builds):
@@ -254,11 +289,22 @@ KNOWN = {
     " date_trunc('hour', observed_at))) from raw.youtube_videos where available_at <= %(now)s)"
     " + (select count(distinct (record_id, date_trunc('hour', event_at))) from raw.records"
     " where available_at <= %(now)s)",
+    "int_videos": "select count(distinct video_id) from raw.youtube_videos"
+    " where available_at <= %(now)s",
+    "int_item_days": "select count(distinct (region, video_id,"
+    " (observed_at at time zone 'UTC')::date)) from raw.youtube_videos"
+    " where available_at <= %(now)s",
+    "int_source_hours": "select (select count(distinct date_trunc('hour', observed_at))"
+    " from raw.youtube_videos where available_at <= %(now)s)"
+    " + (select count(distinct date_trunc('hour', event_at)) from raw.records"
+    " where available_at <= %(now)s)",
     "int_topic_observations": "select count(distinct (content_type, item_id, observed_hour))"
     " from intermediate.int_observations as seen inner join intermediate.int_topic_items as items"
     " using (content_type) where items.content_id = seen.item_id"
     " and seen.available_at <= %(now)s",
 }
+KNOWN["int_video_momentum"] = KNOWN["int_video_days"]
+KNOWN["int_channel_histories"] = KNOWN["int_videos"]
 
 
 @pytest.mark.parametrize("table", TABLES)

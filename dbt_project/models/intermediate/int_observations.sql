@@ -4,13 +4,18 @@
     incremental_strategy='merge',
     unique_key=['source', 'content_id', 'region', 'observed_hour'],
     on_schema_change='append_new_columns',
-    pre_hook=["analyze {{ source('raw', 'records') }}", "{{ forget_later_builds() }}"],
+    pre_hook=[
+        "analyze {{ source('raw', 'records') }}",
+        "{{ next_build() }}",
+        "{{ forget_later_builds() }}"
+    ],
     indexes=[
         {'columns': ['source', 'content_id', 'region', 'observed_hour'], 'unique': true},
         {'columns': ['content_type', 'item_id']},
         {'columns': ['observed_hour']},
         {'columns': ['ingested_at']},
-        {'columns': ['built_as_of']}
+        {'columns': ['built_as_of']},
+        {'columns': ['build_number']}
     ],
     post_hook='analyze {{ this }}'
 ) }}
@@ -220,7 +225,8 @@ renamed as (
         event_at,
         available_at,
         ingested_at,
-        {{ as_of() }} as built_as_of
+        {{ as_of() }} as built_as_of,
+        {{ build_number() }} as build_number
 
     from chosen
 

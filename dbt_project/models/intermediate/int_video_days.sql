@@ -4,11 +4,16 @@
     incremental_strategy='merge',
     unique_key=['video_id', 'observed_date'],
     on_schema_change='append_new_columns',
-    pre_hook=["analyze {{ source('raw', 'youtube_videos') }}", "{{ forget_later_builds() }}"],
+    pre_hook=[
+        "analyze {{ source('raw', 'youtube_videos') }}",
+        "{{ next_build() }}",
+        "{{ forget_later_builds() }}"
+    ],
     indexes=[
         {'columns': ['video_id', 'observed_date'], 'unique': true},
         {'columns': ['ingested_at']},
-        {'columns': ['built_as_of']}
+        {'columns': ['built_as_of']},
+        {'columns': ['build_number']}
     ],
     post_hook='analyze {{ this }}'
 ) }}
@@ -177,7 +182,8 @@ joined as (
             else charts.available_at
         end as available_at,
         chosen.last_ingested_at as ingested_at,
-        {{ as_of() }} as built_as_of
+        {{ as_of() }} as built_as_of,
+        {{ build_number() }} as build_number
 
     from chosen
     left join charts

@@ -1,16 +1,39 @@
+{#- An increment computes a video again, with all its days, where one of them was read again. -#}
 {{ config(
+    materialized='incremental',
+    incremental_strategy='merge',
+    unique_key=['video_id', 'observed_date'],
+    on_schema_change='append_new_columns',
+    pre_hook=["{{ next_build() }}", "{{ forget_later_builds() }}"],
     indexes=[
-        {'columns': ['video_id', 'event_at'], 'unique': true},
-        {'columns': ['event_at']}
+        {'columns': ['video_id', 'observed_date'], 'unique': true},
+        {'columns': ['event_at']},
+        {'columns': ['ingested_at']},
+        {'columns': ['built_as_of']},
+        {'columns': ['build_number']}
     ],
     post_hook='analyze {{ this }}'
 ) }}
 
 with
 
+{% if continues() %}
+    touched as (
+
+        select distinct video_id
+        from {{ ref('int_video_days') }}
+        where {{ is_rewritten() }}
+
+    ),
+{% endif %}
+
 video_days as (
 
-    select * from {{ ref('int_video_days') }}
+    select days.*
+    from {{ ref('int_video_days') }} as days
+    {% if continues() %}
+        inner join touched on days.video_id = touched.video_id
+    {% endif %}
 
 ),
 
@@ -100,7 +123,7 @@ computed as (
         hours_since_first::double precision as hours_since_first,
         hours_since_previous::double precision as hours_since_previous,
         age_hours::double precision as age_hours,
-        ln(1 + age_hours)::double precision as log_age_hours,
+        ln((1 + age_hours)::double precision) as log_age_hours,
         (views / nullif(age_hours, 0))::double precision as lifetime_views_per_hour,
 
         -- calendar, in UTC; Monday is 0
@@ -114,7 +137,10 @@ computed as (
         -- times
         published_at,
         event_at,
-        known_at as available_at
+        known_at as available_at,
+        ingested_at,
+        {{ as_of() }} as built_as_of,
+        {{ build_number() }} as build_number
 
     from measured
 

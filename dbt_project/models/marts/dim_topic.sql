@@ -32,8 +32,6 @@ items as (
         count(*) filter (where topic_items.content_type = 'video') as videos,
         count(*) filter (where topic_items.content_type = 'story') as stories,
         count(*) filter (where topic_items.content_type = 'post') as posts,
-        count(distinct topic_items.creator) filter (where topic_items.content_type = 'video')
-            as channels,
         count(*) filter (where topic_items.event_at > bounds.window_start) as new_items,
         bool_and(topic_items.is_synthetic) as is_synthetic,
         min(topic_items.event_at) as first_item_at,
@@ -41,6 +39,24 @@ items as (
     from {{ ref('int_topic_items') }} as topic_items
     cross join bounds
     group by topic_items.topic_id
+
+),
+
+topic_channels as (
+
+    -- To count hashed groups is faster than counting what is distinct in sorted ones.
+    select
+        topic_id,
+        count(creator) as channels
+    from (
+        select
+            topic_id,
+            creator
+        from {{ ref('int_topic_items') }}
+        where content_type = 'video'
+        group by topic_id, creator
+    ) as channels_once
+    group by topic_id
 
 ),
 
@@ -116,7 +132,7 @@ joined as (
         coalesce(items.videos, 0) as videos,
         coalesce(items.stories, 0) as stories,
         coalesce(items.posts, 0) as posts,
-        coalesce(items.channels, 0) as channels,
+        coalesce(topic_channels.channels, 0) as channels,
         coalesce(latest_views.views_total, 0)::bigint as views_total,
         coalesce(story_votes.upvotes_total, 0)::bigint as upvotes_total,
 
@@ -144,6 +160,7 @@ joined as (
     from topics
     cross join bounds
     left join items on topics.topic_id = items.topic_id
+    left join topic_channels on topics.topic_id = topic_channels.topic_id
     left join story_votes on topics.topic_id = story_votes.topic_id
     left join latest_views on topics.topic_id = latest_views.topic_id
     left join growth on topics.topic_id = growth.topic_id

@@ -11,20 +11,7 @@ with
 
 item_days as (
 
-    -- What the lists of a country showed on a day; a list of all countries names no viewers.
-    select
-        region as country,
-        content_type,
-        item_id,
-        (observed_hour at time zone 'UTC')::date as observed_date,
-        count(*) as hours_shown,
-        min(best_place) as best_place,
-        max(language) as language,
-        bool_and(is_synthetic) as is_synthetic,
-        max(available_at) as available_at
-    from {{ ref('int_observations') }}
-    where region <> 'ZZ'
-    group by region, content_type, item_id, (observed_hour at time zone 'UTC')::date
+    select * from {{ ref('int_item_days') }}
 
 ),
 
@@ -50,6 +37,7 @@ labelled as (
 
     select
         item_days.*,
+        item_days.region as country,
         topic_items.topic_id,
         coalesce(videos.niche_id, 'unknown') as niche_id,
         coalesce(
@@ -58,15 +46,13 @@ labelled as (
             )),
             'und'
         ) as segment_language,
-        -- A place counts as in ranked retrieval: the second gets 63 % of the first.
-        1 / log(2, item_days.best_place + 1) as place_weight,
+        -- A place counts as in ranked retrieval: the second gets 63 % of the first. Logarithms of
+        -- numeric are fifty times as slow; sums of numeric are the same in any order.
+        (ln(2::double precision) / ln((item_days.best_place + 1)::double precision))::numeric
+            as place_weight,
         momentum.views_gained,
         momentum.likes,
-        momentum.comments,
-        row_number() over (
-            partition by item_days.country, item_days.content_type, item_days.item_id
-            order by item_days.observed_date
-        ) = 1 as is_first
+        momentum.comments
     from item_days
     inner join topic_items
         on

@@ -14,28 +14,9 @@ observations as (
 
 ),
 
-source_items as (
-
-    -- Everything that the source showed in that hour, with a topic or without.
-    select
-        source,
-        content_id,
-        observed_hour,
-        max(attention) as attention
-    from {{ ref('int_observations') }}
-    group by source, content_id, observed_hour
-
-),
-
 source_hours as (
 
-    select
-        source,
-        observed_hour,
-        count(*) as items,
-        sum(attention) as attention
-    from source_items
-    group by source, observed_hour
+    select * from {{ ref('int_source_hours') }}
 
 ),
 
@@ -74,7 +55,7 @@ joined as (
         topic_hours.items_new::integer as items_new,
         topic_hours.items::integer as items,
         topic_hours.sights::integer as sights,
-        source_hours.items::integer as source_items,
+        source_hours.items as source_items,
 
         -- attention, comparable only within a source
         topic_hours.attention,

@@ -12,7 +12,7 @@ with
 
 active_items as (
 
-    -- To count hashed groups is faster than counting distinct items of each day.
+    -- To count hashed groups, step by step, is faster than counting what is distinct on each day.
     select
         topic_id,
         (observed_hour at time zone 'UTC')::date as observed_date,
@@ -26,17 +26,32 @@ active_items as (
 
 ),
 
+active_sources as (
+
+    select
+        topic_id,
+        observed_date,
+        source,
+        count(*) as items,
+        count(*) filter (where is_first) as items_new,
+        sum(attention_gained) as attention_gained,
+        max(available_at) as available_at
+    from active_items
+    group by topic_id, observed_date, source
+
+),
+
 active_days as (
 
     select
         topic_id,
         observed_date,
-        count(*) as items,
-        count(*) filter (where is_first) as items_new,
-        count(distinct source) as sources,
+        sum(items)::bigint as items,
+        sum(items_new)::bigint as items_new,
+        count(*) as sources,
         sum(attention_gained) filter (where source = 'youtube') as views_gained,
         max(available_at) as available_at
-    from active_items
+    from active_sources
     group by topic_id, observed_date
 
 ),
