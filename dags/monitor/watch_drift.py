@@ -59,19 +59,16 @@ def watch_drift():
         return join_outcomes(datetime.fromisoformat(now))
 
     @task
-    def others(now: str) -> dict[str, dict[str, str]]:
-        """The champions that answer for stories, topics, texts and segments."""
+    def others(now: str) -> dict[str, str]:
+        """Verdict and page of the champions that answer for stories, topics, texts, segments."""
         from datetime import datetime
 
         from ml.monitoring.recorded import watch_recorded
 
+        found = watch_recorded(datetime.fromisoformat(now))
         return {
-            name: {
-                "model_version": report.model_version,
-                "verdict": report.verdict,
-                "page": f"/reports/{report.report_key}",
-            }
-            for name, report in watch_recorded(datetime.fromisoformat(now)).items()
+            name: f"{report.verdict}: /reports/{report.report_key}"
+            for name, report in found.items()
         }
 
     @task(outlets=[RETRAIN_TREND_VIDEO])

@@ -449,6 +449,37 @@ def test_a_shadow_is_asked_beside_the_champion_and_answers_nobody(settings, tmp_
     assert (now["champion"], now["challenger"]) == (serves.version, release.version)
 
 
+def test_without_the_object_store_the_champion_serves_and_a_training_is_tried_again(
+    settings, tmp_path
+):
+    load = {NAME: lambda model, folder, release: model}
+    serving.Champions(settings, load).refresh()
+    serves, waits = releases.champion(NAME, settings), register(settings, tmp_path, 0.98)
+    known, now = listed(NAME, settings), aliases_now(settings)
+    with service_stopped("objects"):
+        # A process that starts now, and a task, have the files of the champion from this machine.
+        alone = serving.Champions(settings, load)
+        alone.refresh()
+        assert alone.problems == {}
+        assert answer(settings, 20, alone) == [serves.version] * 20
+        releases._loaded.cache_clear()
+        model, release = releases.load_champion(NAME, settings)
+        assert (len(model.predict(tiny_model.frame(3))), release.version) == (3, serves.version)
+        # What needs the store says so in one line, is worth another try, and has changed nothing.
+        for attempt in (
+            lambda: register(settings, tmp_path, 0.985),
+            lambda: promotion.settle(NAME, waits.version, settings=settings),
+        ):
+            with pytest.raises(ServiceUnavailableError, match="object store") as told:
+                attempt()
+            assert "\n" not in str(told.value)
+        assert (listed(NAME, settings), aliases_now(settings)) == (known, now)
+    audited = audit.verify(settings)
+    assert audited.broken is None
+    assert register(settings, tmp_path, 0.985).mlflow_version == waits.mlflow_version + 1
+    assert promotion.settle(NAME, waits.version, settings=settings).decision == "needs_rollout"
+
+
 def test_what_a_person_answers_in_airflow_decides_on_a_major_version(settings, tmp_path):
     """The task that takes the answer; `tests/e2e/test_approval.py` asks Airflow itself."""
     first, second = (
@@ -484,37 +515,6 @@ def test_what_a_person_answers_in_airflow_decides_on_a_major_version(settings, t
         (first.version, "rejected", "ana"), (second.version, "approved", "ana"),
         (second.version, "rollout_started", "ana"),
     } <= told  # fmt: skip
-
-
-def test_without_the_object_store_the_champion_serves_and_a_training_is_tried_again(
-    settings, tmp_path
-):
-    load = {NAME: lambda model, folder, release: model}
-    serving.Champions(settings, load).refresh()
-    serves, waits = releases.champion(NAME, settings), register(settings, tmp_path, 0.98)
-    known, now = listed(NAME, settings), aliases_now(settings)
-    with service_stopped("objects"):
-        # A process that starts now, and a task, have the files of the champion from this machine.
-        alone = serving.Champions(settings, load)
-        alone.refresh()
-        assert alone.problems == {}
-        assert answer(settings, 20, alone) == [serves.version] * 20
-        releases._loaded.cache_clear()
-        model, release = releases.load_champion(NAME, settings)
-        assert (len(model.predict(tiny_model.frame(3))), release.version) == (3, serves.version)
-        # What needs the store says so in one line, is worth another try, and has changed nothing.
-        for attempt in (
-            lambda: register(settings, tmp_path, 0.985),
-            lambda: promotion.settle(NAME, waits.version, settings=settings),
-        ):
-            with pytest.raises(ServiceUnavailableError, match="object store") as told:
-                attempt()
-            assert "\n" not in str(told.value)
-        assert (listed(NAME, settings), aliases_now(settings)) == (known, now)
-    audited = audit.verify(settings)
-    assert audited.broken is None
-    assert register(settings, tmp_path, 0.985).mlflow_version == waits.mlflow_version + 1
-    assert promotion.settle(NAME, waits.version, settings=settings).decision == "needs_rollout"
 
 
 def test_the_audit_finds_what_was_changed_or_cut_off(settings):

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 _MORE = 3.0
 # A call is about two days, so calls of one series two days apart are about different ones.
 _SPACING = RISE_HOURS // 24
-_MOST_DAYS, _MOST_SERIES = 12, 20
+# A part with AutoETS takes a tenth of a second for each of them.
+_MOST_DAYS, _MOST_SERIES = 8, 12
 
 
 class TrendTopicProbe(Probe):

@@ -174,6 +174,8 @@ def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Ite
         yield Finding("comparison_min_rows", len(fresh.labels), criteria.comparison_min_rows,
                       not is_all, told if is_all else f"not measurable: {told}")  # fmt: skip
         return
+    if rival is None and not fresh.rivals:
+        return  # there is nobody to be compared with, and asking may take a while
     try:
         own = fresh.scores(trial.model)
     except Exception as error:  # noqa: BLE001 - whatever it is, nothing can be compared

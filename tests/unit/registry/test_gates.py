@@ -192,7 +192,8 @@ def test_a_version_that_takes_other_columns_is_refused_and_told_why(monkeypatch)
     assert (source, refused.criterion, refused.passed) == ("nothing", "contract", False)
     assert "views_tomorrow" in refused.detail
     # Where the cases are there, and the version wants something else of them.
-    monkeypatch.setattr(Asking, "cases", lambda *_: Cases(inputs()[[]], "test", LABELS))
+    empty = Cases(inputs()[[]], "test", LABELS, rivals={"weak": X})
+    monkeypatch.setattr(Asking, "cases", lambda *_: empty)
     _, found = _findings(RELEASE, None, SETTINGS)
     failed = {each.criterion: each.detail for each in found if not each.passed}
     assert "x is missing" in failed["contract"]
