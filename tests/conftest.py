@@ -86,6 +86,17 @@ def platform() -> Iterator[Settings]:
             os.environ["YTEMPIRE_DATA_DIR"] = data_dir
 
 
+@pytest.fixture(scope="module")
+def own_platform(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings of a whole platform of the module's own, with the variables of its `ENVIRONMENT`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("YTEMPIRE_DATA_DIR", raising=False)
+        for name, value in request.module.ENVIRONMENT.items():
+            patch.setenv(name, value)
+        with _running([]) as settings:
+            yield settings
+
+
 @contextmanager
 def _running(only: list[str]) -> Iterator[Settings]:
     from ml.runtime import embedded
