@@ -8,6 +8,7 @@ and callers of the HTTP API are the traffic of the canaries.
 from __future__ import annotations
 
 import itertools
+import random
 import threading
 import time
 from collections import Counter
@@ -167,8 +168,10 @@ class Callers:
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
 
-    def start(self) -> None:
-        """Begin to ask."""
+    def start(self, version: str) -> None:
+        """Begin to ask, once the API answers with a version."""
+        with httpx.Client(base_url=self.url, timeout=60, trust_env=False) as http:
+            until(lambda: self._ask_once(http, 0, self.videos[0]).version == version, 180)
         self._thread.start()
 
     def stop(self) -> None:
@@ -177,17 +180,17 @@ class Callers:
         self._thread.join(30)
 
     def _ask(self) -> None:
-        turns = itertools.count()
+        turns, draw = itertools.count(), random.Random(7)
         with httpx.Client(base_url=self.url, timeout=60, trust_env=False) as http:
             while not self._is_over.wait(0.02):
                 turn = next(turns)
-                caller, videos = turn % CALLERS, self.videos
-                # Another stride than that of the callers: each asks about many videos.
-                body = {"video_id": videos[turn * 7 % len(videos)]}
-                headers = {"X-API-Key": self.keys[caller]}
-                answer = http.post("/ml/v1/predict/video", json=body, headers=headers)
-                version = answer.json().get("model_version", "")
-                self.told.append(Told(caller, answer.status_code, version))
+                caller = turn % CALLERS
+                self.told.append(self._ask_once(http, caller, draw.choice(self.videos)))
+
+    def _ask_once(self, http: httpx.Client, caller: int, video: str) -> Told:
+        headers = {"X-API-Key": self.keys[caller]}
+        answer = http.post("/ml/v1/predict/video", json={"video_id": video}, headers=headers)
+        return Told(caller, answer.status_code, answer.json().get("model_version", ""))
 
     def until_all_hear(self, version: str) -> None:
         """Wait until every caller's last answer is of a version."""
@@ -301,7 +304,7 @@ def champion(scheduler: Scheduler, own_platform: Settings, story: Story) -> Rele
 def callers(own_platform: Settings, champion: Release, story: Story) -> Iterator[Callers]:
     callers = Callers(own_platform)
     callers.videos = recent_videos(own_platform, TRAINED)
-    callers.start()
+    callers.start(champion.version)
     callers.until_all_hear(champion.version)
     story.tell(f"{CALLERS} callers ask the API, which answers with {champion.version}")
     yield callers
