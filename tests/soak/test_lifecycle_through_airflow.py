@@ -183,7 +183,7 @@ class Callers:
     def _ask(self) -> None:
         turns, draw = itertools.count(), random.Random(7)
         with httpx.Client(base_url=self.url, timeout=60, trust_env=False) as http:
-            while not self._is_over.wait(0.02):
+            while not self._is_over.wait(0.05):
                 turn = next(turns)
                 caller = turn % CALLERS
                 self.told.append(self._ask_once(http, caller, draw.choice(self.videos)))
