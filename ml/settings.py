@@ -178,6 +178,11 @@ class Settings(BaseSettings):
         description="records a day of the simulated world, relative to its usual number",
     )
     world_faults: str = Field("", validation_alias="YTEMPIRE_WORLD_FAULTS")
+    world_shift: str = Field(
+        "",
+        validation_alias="YTEMPIRE_WORLD_SHIFT",
+        description="from when on other videos are made in the simulated world; see ml.world.shift",
+    )
     world_daily_quota: int = Field(10_000, ge=0, validation_alias="YTEMPIRE_WORLD_DAILY_QUOTA")
     contact: str = Field(
         "",
@@ -346,6 +351,12 @@ class Settings(BaseSettings):
         validation_alias="YTEMPIRE_API_METRICS_URL",
         description="address of the API's /metrics, from which error rates are taken; none leaves"
         " them to Prometheus",
+    )
+    train_on: Literal["features", "drift"] = Field(
+        "features",
+        validation_alias="YTEMPIRE_TRAIN_ON",
+        description="what trains a watched champion anew: each build of features, or only its drift"
+        " and decay",
     )
     retrain_cooldown_hours: float = Field(
         24.0,

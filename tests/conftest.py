@@ -86,6 +86,23 @@ def platform() -> Iterator[Settings]:
             os.environ["YTEMPIRE_DATA_DIR"] = data_dir
 
 
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    """Variables of `own_platform`; modules that want some have a fixture of this name."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def own_platform(environment: dict[str, str]) -> Iterator[Settings]:
+    """Settings of a whole platform of the module's own, on the simulated world."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("YTEMPIRE_DATA_DIR", raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with _running([]) as settings:
+            yield settings
+
+
 @contextmanager
 def _running(only: list[str]) -> Iterator[Settings]:
     from ml.runtime import embedded

@@ -5,7 +5,8 @@ features and its rows ([reports](/reports/)), measures it against its baselines 
 the same later slice, and registers it in MLflow. It becomes champion only if it beats them all; the
 registry says why not otherwise. The same data, parameters and code give the version that exists
 already, so a run without news costs seconds. New features start it, and so does drift of the
-champion (`watch_drift`).
+champion (`watch_drift`). With `YTEMPIRE_TRAIN_ON=drift` new features train the first champion only,
+and later keep the one that serves.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def train_trend_video():
         resolve_as_of(),
         may_lack_data=False,
         videos_wait=True,
+        watched_by=RETRAIN_TREND_VIDEO,
     )
 
 

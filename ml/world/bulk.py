@@ -40,6 +40,7 @@ from ml.storage.bronze import Bronze, interval_prefix
 from ml.world.parameters import WORLD_START
 from ml.world.scale import seed_of, sized
 from ml.world.server import create_app
+from ml.world.shift import shift_of, shifted
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,8 @@ class Bulk:
         app = create_app(self.settings)
         self._world = app.state.world
         if scale is not None:
-            self._world.seed = sized(seed_of(self._world.seed), scale)
+            here = self._world.seed
+            self._world.seed = shifted(sized(seed_of(here), scale), shift_of(here))
         self._transport = _InProcess(app)
 
     def pages(

@@ -115,6 +115,8 @@ ENGLISH_GROUP = frozenset({"US", "GB", "AU"})
 DISTANCE_ENGLISH = 1.8
 DISTANCE_OTHER = 2.4
 REACH_SIGMA = 0.8
+# How much more is made of topics of the niches that a shift favours (see `ml.world.shift`).
+SHIFT_NICHE_GAIN = 30.0
 
 # --- The own channel, as its analytics show it (assumptions, but for the delay) -------------------
 OWN_CHANNEL_RANK = 20  # among the channels of the first niche: about one upload a day

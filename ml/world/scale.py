@@ -11,6 +11,9 @@ from __future__ import annotations
 _SEEDS = 1 << 40
 _STEPS = 1000  # to the unit
 SMALLEST, BIGGEST = 0.05, 200.0
+_SCALES = 1 << 20
+# What lies above says what else is different in a world (see `ml.world.shift`).
+FIRST_FREE_BIT = _SEEDS * _SCALES
 
 
 def sized(seed: int, scale: float) -> int:
@@ -34,7 +37,7 @@ def seed_of(world: int) -> int:
 
 def scale_of(world: int) -> float:
     """How big a world is; 1 is the size that was fitted to the archives."""
-    return world // _SEEDS / _STEPS or 1.0
+    return world // _SEEDS % _SCALES / _STEPS or 1.0
 
 
 def per_day(world: int, count: int) -> int:

@@ -7,6 +7,8 @@ What its keeper can do while it runs, with `Authorization: Bearer <key>` and a t
 
 * `PUT /admin/faults`: another fault plan;
 * `PUT /admin/scale`: a number, how much happens (see `ml.world.scale`);
+* `PUT /admin/shift`: from when on other videos are made (see `ml.world.shift`); an empty text takes
+  it back;
 * `PUT /admin/clock`: a number, how many times as fast as the machine's the clock runs from now on;
 * `GET /admin/ledger`: what was sent (see `ml.world.ledger`); `DELETE` starts it anew.
 
@@ -52,6 +54,7 @@ from ml.world.providers import (
     youtube_uploads_api,
 )
 from ml.world.scale import scale_of, seed_of, sized
+from ml.world.shift import parse_shift, shift_of, shifted
 from ml.world.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -62,12 +65,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the server.
 
     Raises:
-        ConfigurationError: if there is no YTEMPIRE_WORLD_KEY for clients to present, or the seed or
-            the scale is out of range.
+        ConfigurationError: if there is no YTEMPIRE_WORLD_KEY for clients to present, the seed or
+            the scale is out of range, or the shift is not understood.
     """
     settings = settings or get_settings()
     world = World(
-        seed=_sized(settings),
+        seed=_world(settings),
         clock=WorldClock(settings.world_start, settings.world_speed),
         api_key=settings.require("world_key"),
         plan=FaultPlan(settings.world_seed, parse_plan(settings.world_faults)),
@@ -108,9 +111,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _sized(settings: Settings) -> int:
+def _world(settings: Settings) -> int:
     try:
-        return sized(settings.world_seed, settings.world_scale)
+        world = sized(settings.world_seed, settings.world_scale)
+        return shifted(world, parse_shift(settings.world_shift))
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
 
@@ -147,10 +151,17 @@ def _admin(world: World) -> APIRouter:
 
     @routes.put("/scale")
     async def set_scale(request: Request) -> JSONResponse:
-        seed = seed_of(world.seed)
-        world.seed = await _read(request, lambda text: sized(seed, float(text)))
+        seed, shift = seed_of(world.seed), shift_of(world.seed)
+        scaled = await _read(request, lambda text: sized(seed, float(text)))
+        world.seed = shifted(scaled, shift)
         log.info("scale is %s", scale_of(world.seed))
         return JSONResponse({"scale": scale_of(world.seed)})
+
+    @routes.put("/shift")
+    async def set_shift(request: Request) -> JSONResponse:
+        world.seed = shifted(world.seed, await _read(request, parse_shift))
+        log.info("shift is %s", shift_of(world.seed))
+        return JSONResponse({"is_shifted": shift_of(world.seed) is not None})
 
     @routes.put("/clock")
     async def set_speed(request: Request) -> JSONResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from ml.world import noise, topics
 from ml.world import parameters as p
 from ml.world.channels import channels
 from ml.world.scale import per_day
+from ml.world.shift import Shift, interest, shift_on
 
 _BLOCK = 8192  # videos drawn at once: with all topics beside each, more would fill the memory
 
@@ -75,11 +77,13 @@ def _made(seed: int, day: int, ids: noise.Ints) -> Videos:
     published = np.floor((p.HOURS_PER_DAY * day + hour) * 3600.0) / 3600.0
     alive = topics.topics_alive(seed, day)
     phases = topics.phase(seed, alive, "youtube", published)
-    drawn = topics.draw_topics(seed, "video:topic", ids, topics.intensity(alive, phases))
+    shift = shift_on(seed, day)
+    weights = topics.intensity(alive, phases) * interest(shift, alive.niche, p.SHIFT_NICHE_GAIN)
+    drawn = topics.draw_topics(seed, "video:topic", ids, weights)
     own_phase = phases[np.arange(len(ids)), drawn]
     niche = alive.niche[drawn]
     channel = _uploaders(seed, ids, niche)
-    return Videos(
+    made = Videos(
         ids=ids,
         published=published,
         niche=niche,
@@ -103,6 +107,15 @@ def _made(seed: int, day: int, ids: noise.Ints) -> Videos:
         like_rate=np.minimum(noise.lognormal(seed, "video:likes", ids, *p.LIKE_RATE), 0.4),
         comment_rate=np.minimum(noise.lognormal(seed, "video:comments", ids, *p.COMMENT_RATE), 0.2),
         reach=p.REACH_SIGMA * noise.normal(seed, "video:reach", ids),
+    )
+    return made if shift is None else _living_otherwise(made, shift)
+
+
+def _living_otherwise(videos: Videos, shift: Shift) -> Videos:
+    return replace(
+        videos,
+        views_24h=videos.views_24h + math.log(shift.views),
+        beta=videos.beta * shift.growth,
     )
 
 

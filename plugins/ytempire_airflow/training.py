@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Asset, task
@@ -12,7 +13,13 @@ from ytempire_airflow.defaults import GIVES_WAY, TRAINING_ARGS
 
 
 def train_and_register(
-    model: Asset, train: str, now: Any, *, may_lack_data: bool = True, videos_wait: bool = False
+    model: Asset,
+    train: str,
+    now: Any,
+    *,
+    may_lack_data: bool = True,
+    videos_wait: bool = False,
+    watched_by: Asset | None = None,
 ) -> Any:
     """Tasks that train and register a model, validate the version, and decide on it.
 
@@ -27,11 +34,14 @@ def train_and_register(
             otherwise.
         videos_wait: no video is planned before this training has ended: it does not wait for those
             of other models, which run one at a time and leave it the processor.
+        watched_by: the asset by which drift and decay ask for a training. Where they alone train
+            (`YTEMPIRE_TRAIN_ON=drift`), a run that something else has started keeps the champion,
+            and announces it, so that it scores and is watched on what is new.
     """
     pool = "training_first" if videos_wait else "training"
 
     @task(multiple_outputs=False, pool=pool, **TRAINING_ARGS)
-    def train_and_register(now: str) -> dict[str, Any]:
+    def train_and_register(now: str, **context: Any) -> dict[str, Any]:
         from datetime import datetime
         from importlib import import_module
 
@@ -43,8 +53,11 @@ def train_and_register(
         os.nice(0 if videos_wait else GIVES_WAY)
         module, _, function = train.partition(":")
         apart = get_settings().model_copy(update={"settle_after_training": False})
+        kept = _kept_champion(model.name, watched_by, context)
         try:
-            release = getattr(import_module(module), function)(datetime.fromisoformat(now), apart)
+            release = kept or getattr(import_module(module), function)(
+                datetime.fromisoformat(now), apart
+            )
         except (TooFewRowsError, SourceUnavailableError) as error:
             if not may_lack_data:
                 raise
@@ -90,3 +103,28 @@ def train_and_register(
     decided: Any = decide(trained, failures)
     hand_over(trained, decided)
     return decided
+
+
+def _kept_champion(name: str, watched_by: Asset | None, context: Mapping[str, Any]) -> Any:
+    """The champion, where only drift trains and has not asked; None where to train."""
+    from dataclasses import replace
+
+    from ml.registry import releases
+    from ml.settings import get_settings
+
+    only_drift = watched_by is not None and get_settings().train_on == "drift"
+    if not only_drift or is_asked_for(watched_by, context):
+        return None
+    champion = releases.champion(name)
+    return champion and replace(champion, reused=True)
+
+
+def is_asked_for(request: Asset | None, context: Mapping[str, Any]) -> bool:
+    """Whether a person, or an event of this asset, has started the run.
+
+    Args:
+        request: the asset whose events ask.
+        context: of the task.
+    """
+    run_type = str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type))
+    return run_type != "asset_triggered" or bool(context["triggering_asset_events"].get(request))

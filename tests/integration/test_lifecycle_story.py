@@ -9,29 +9,27 @@ import json
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import pytest
+from lifecycle import Story, record_badly_scaled, record_views_count_otherwise
 
 from ml import features, warehouse
 from ml.monitoring.drift import DriftReport, run_drift_report
 from ml.monitoring.retraining import ask_retraining
-from ml.registry import aliases, audit, health, promotion, recording, releases, rollouts
+from ml.registry import aliases, audit, health, promotion, releases, rollouts
 from ml.registry.audit import Cause
-from ml.registry.releases import Candidate, Release
+from ml.registry.releases import Release
 from ml.registry.tracking import client
 from ml.serving import champions as serving
 from ml.serving.records import Record, Recorder, as_json
 from ml.settings import Settings
 from ml.storage.postgres import connect, copy_rows
-from ml.trend.calibration import Calibrator
 from ml.trend.video.dataset import build_dataset, load_params
 from ml.trend.video.matrix import model_input
-from ml.trend.video.model import TrendModel
 from ml.trend.video.train import NAME, train_video
 
 START = datetime(2021, 1, 1, 5, tzinfo=UTC)
@@ -43,10 +41,6 @@ LIFE = 6
 LASTING = {20, 24}
 PARAMS = {**load_params(), "test_share": 0.15, "window_days": 50}
 BY_HAND = Cause("test", "pushed by hand")
-_FACTS = (
-    "feature_service", "growth_threshold", "decision_threshold", "as_of", "train_start",
-    "train_end", "test_start", "test_end", "is_synthetic", "data_digest", "code_digest",
-)  # fmt: skip
 COLUMNS = (
     "source", "region", "video_id", "observed_at", "available_at", "chart_rank", "title",
     "channel_id", "channel_title", "category_id", "published_at", "language", "duration_s",
@@ -89,17 +83,6 @@ def videos(
 def newcomers() -> Iterator[tuple]:
     """Ten times as many videos of categories that no model has seen, with more views."""
     return videos(QUIET, 42, 200, (23, 24, 24, 25), scale=4)
-
-
-class Story:
-    """Tells what happened, and when since the first line."""
-
-    def __init__(self) -> None:
-        self.began, self.lines = time.monotonic(), []
-
-    def tell(self, what: str) -> None:
-        self.lines.append(f"{time.monotonic() - self.began:6.1f} s  {what}")
-        print(self.lines[-1], flush=True)
 
 
 @pytest.fixture(scope="module")
@@ -232,29 +215,7 @@ def test_a_shift_is_called_within_a_cycle_and_its_challenger_becomes_champion(
 def test_a_badly_scaled_release_is_caught_by_the_canary(settings, story, asked, tmp_path):
     serves = releases.champion(NAME, settings)
     assert serves is not None
-    model, _ = releases.load_champion(NAME, settings)
-    good: TrendModel = model.get_raw_model()
-    # It orders videos as well as the champion; its probabilities are ten times too sure of a rise.
-    bad = Calibrator("platt", (1.0, 2.3))
-    spoilt = TrendModel(
-        good.booster, replace(good.specification, calibrator=bad), good.forests, good.baselines
-    )
-    spoilt.save(tmp_path / "trend_video")
-    example = model_input(asked.head(5), good.specification.columns)
-    figures = json.loads(serves.tags["metrics"])["model"]
-    release = recording.record(
-        Candidate(
-            name=NAME, model_type="xgboost", fingerprint="badly scaled",
-            folder=tmp_path / "trend_video", loader_module="ml.trend.video.loader",
-            gate_metric="auc", metrics={"model": figures, "champion": figures}, params=PARAMS,
-            tags={name: serves.tags[name] for name in _FACTS}, card="",
-            dataset=example.assign(rising=0.0), dataset_source="test", target="rising",
-            example=example,
-            prediction=spoilt.predict(example), pip_requirements=[],
-            incumbent=serves.mlflow_version,
-        ),
-        settings,
-    )  # fmt: skip
+    release = record_badly_scaled(asked, PARAMS, tmp_path, settings)
     aliases.move(NAME, [("staging", release.mlflow_version)], BY_HAND, settings)
     rollouts.start(NAME, "staging", "canary", BY_HAND, settings=settings)
     champions = served(settings)
@@ -278,13 +239,7 @@ def test_a_definition_that_breaks_starts_no_retraining(settings, story, champion
         trained = promotion.promote(NAME, trained.version, BY_HAND, settings=settings)
     story.tell(f"{trained.version} is trained as of {LATER:%m-%d} and serves")
     land(settings, LATER, BROKEN, newcomers())
-    with connect(settings.database_url) as conn:
-        conn.execute(
-            "insert into ml.definition_breaks select 'youtube', 'statistics.viewCount', %s,"
-            " 'Each view counts three times.', 'the test', columns from ml.definition_breaks"
-            " where field = 'statistics.viewCount of Shorts'",
-            (BROKE_ON.date(),),
-        )
+    record_views_count_otherwise(BROKE_ON.date(), "Each view counts three times.", settings)
     report = watch(settings, BROKEN, story)
     assert report.verdict == "definition_break"
     assert ask_retraining(report, f"{report.current[1]:%m-%d}", settings) is None

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import tiny_model
 
+from feature_repo.features import video_dynamics, video_momentum, video_standing
 from ml.monitoring import indicators, recorded
 from ml.monitoring.answers import join_outcomes
+from ml.monitoring.breaks import read_breaks
 from ml.monitoring.drift import DriftReport
 from ml.monitoring.early_warning import check_warnings
 from ml.monitoring.profile import CURRENT, Relation, profile_frame, profile_relation
@@ -509,3 +511,22 @@ def test_old_reports_go_and_what_still_holds_stays(database):
         assert found == {key for key in keys if key.startswith(f"gates/{gate}/")}
     assert list(store.list_keys(bucket, "drift/watched/")) == ["drift/watched/2.html"]
     assert forget_old_reports(database) == {"gate_runs": 0, "drift_pages": 0}
+
+
+def test_a_break_of_the_views_reaches_every_feature_that_speaks_of_views(
+    database: Settings,
+) -> None:
+    with connect(database.database_url) as conn:
+        (broken,) = [
+            each
+            for each in read_breaks(conn, "youtube", datetime(2025, 1, 1, tzinfo=UTC), AS_OF)
+            if each.field == "statistics.viewCount of Shorts"
+        ]
+    of_views = {
+        field.name
+        for view in (video_momentum, video_dynamics, video_standing)
+        for field in view.schema
+        if "view" in f"{field.name} {field.description} {field.tags['unit']}".lower()
+    }
+    assert {"log_views", "engagement_rate", "like_lead_1d"} <= of_views
+    assert {name for name in of_views if not broken.reaches(name)} == set()

@@ -212,3 +212,24 @@ def test_a_restarted_server_sends_the_same_bytes(tmp_path: Path) -> None:
     }
     assert len(digests) == 1
     assert len(digests.pop().strip()) == hashlib.sha256().digest_size * 2
+
+
+def test_the_keeper_shifts_a_running_world_and_takes_it_back(client: TestClient) -> None:
+    def views(at: datetime) -> list[int]:
+        items = ask(client, at=at).json()["items"]
+        return [int(item["statistics"]["viewCount"]) for item in items]
+
+    later = NOW + timedelta(days=9)
+    usual = views(NOW), views(later)
+    shift = f"at={NOW + timedelta(days=1):%Y-%m-%d};views=5"
+    assert client.put("/admin/shift", content=shift).status_code == 401
+    answered = client.put("/admin/shift", content=shift, headers=ADMIN)
+    assert answered.json() == {"is_shifted": True}
+    client.put("/admin/scale", content="1", headers=ADMIN)
+    assert views(NOW) == usual[0]
+    assert sum(views(later)) > 2 * sum(usual[1])
+    wrong = client.put("/admin/shift", content="views=5", headers=ADMIN)
+    assert wrong.status_code == 400
+    assert "needs the day" in wrong.text
+    client.put("/admin/shift", content="", headers=ADMIN)
+    assert views(later) == usual[1]
