@@ -17,6 +17,7 @@ from airflow.sdk import dag, task
 from ytempire_airflow.assets import DRIFT_REPORT, RETRAIN_TREND_VIDEO, TREND_VIDEO
 from ytempire_airflow.clock import resolve_as_of
 from ytempire_airflow.defaults import DEFAULT_ARGS
+from ytempire_airflow.training import skip_without_champion
 
 
 @dag(
@@ -35,6 +36,7 @@ def watch_drift():
         from ml.monitoring.drift import run_drift_report
         from ml.monitoring.retraining import ask_retraining
 
+        skip_without_champion(TREND_VIDEO.name)
         report = run_drift_report(datetime.fromisoformat(now))
         request = ask_retraining(report, context["run_id"])
         covered = {

@@ -13,6 +13,7 @@ from airflow.sdk import dag, task
 from ytempire_airflow.assets import TOPIC_PREDICTIONS, TREND_TOPIC
 from ytempire_airflow.clock import resolve_as_of
 from ytempire_airflow.defaults import DEFAULT_ARGS
+from ytempire_airflow.training import skip_without_champion
 
 
 @dag(
@@ -28,14 +29,9 @@ def score_topics():
         from dataclasses import asdict
         from datetime import datetime
 
-        from airflow.sdk.exceptions import AirflowSkipException
-
-        from ml.registry import releases
-        from ml.trend.topic.candidates import NAME
         from ml.trend.topic.predict import score_topics as score_all
 
-        if releases.champion(NAME) is None:
-            raise AirflowSkipException("no version has beaten the plain methods yet")
+        skip_without_champion(TREND_TOPIC.name)
         counts = asdict(score_all(datetime.fromisoformat(now)))
         context["outlet_events"][TOPIC_PREDICTIONS].extra = {"as_of": now, **counts}
         return counts

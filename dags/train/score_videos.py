@@ -12,6 +12,7 @@ from airflow.sdk import dag, task
 from ytempire_airflow.assets import PREDICTIONS, TREND_VIDEO
 from ytempire_airflow.clock import resolve_as_of
 from ytempire_airflow.defaults import DEFAULT_ARGS
+from ytempire_airflow.training import skip_without_champion
 
 
 @dag(
@@ -29,6 +30,7 @@ def score_videos():
 
         from ml.trend.video.predict import score_videos as score_all
 
+        skip_without_champion(TREND_VIDEO.name)
         counts = asdict(score_all(datetime.fromisoformat(now)))
         context["outlet_events"][PREDICTIONS].extra = {"as_of": now, **counts}
         return counts

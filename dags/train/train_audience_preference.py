@@ -15,7 +15,7 @@ from airflow.sdk import dag, task
 from ytempire_airflow.assets import AUDIENCE_PREFERENCE, MARTS
 from ytempire_airflow.clock import resolve_as_of
 from ytempire_airflow.defaults import DEFAULT_ARGS
-from ytempire_airflow.training import train_and_register
+from ytempire_airflow.training import skip_without_champion, train_and_register
 
 
 @dag(
@@ -31,14 +31,9 @@ def train_audience_preference():
         from dataclasses import asdict
         from datetime import datetime
 
-        from airflow.sdk.exceptions import AirflowSkipException
-
-        from ml.audience.model import NAME
         from ml.audience.predict import score_segments
-        from ml.registry import releases
 
-        if releases.champion(NAME) is None:
-            raise AirflowSkipException("no version has beaten the plain methods yet")
+        skip_without_champion(AUDIENCE_PREFERENCE.name)
         return asdict(score_segments(datetime.fromisoformat(now)))
 
     now = resolve_as_of()

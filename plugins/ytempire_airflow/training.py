@@ -105,6 +105,20 @@ def train_and_register(
     return decided
 
 
+def skip_without_champion(name: str) -> None:
+    """Skip the task that asks, where nothing answers yet: a refused version is no fault.
+
+    Raises:
+        AirflowSkipException: if the model has no champion.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from ml.registry import releases
+
+    if releases.champion(name) is None:
+        raise AirflowSkipException(f"no version of {name} has passed its gates yet")
+
+
 def _kept_champion(name: str, watched_by: Asset | None, context: Mapping[str, Any]) -> Any:
     """The champion, where only drift trains and has not asked; None where to train."""
     from dataclasses import replace
