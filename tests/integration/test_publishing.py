@@ -81,8 +81,11 @@ def approve(tube, files, tmp_path):
         script = tmp_path / "script.json"
         about = {"description": f"About <{title}>.", "tags": ["chess", "endgame"]}
         script.write_text(json.dumps({"seo_metadata": about}))
+        manifest = tmp_path / "manifest.json"
+        manifest.write_text(json.dumps({"credits": ["Photo by Mara Lind on Pexels: https://p/1"]}))
         store, listed = content_store(tube), {}
-        for name, path in {**files, "script.json": script}.items():
+        told = {"script.json": script, "manifest.json": manifest}
+        for name, path in {**files, **told}.items():
             key = f"outbox/{video_id}/{name}"
             store.put_file(key, path)
             listed[name] = {"key": key, "sha256": sha256_of(path), "bytes": path.stat().st_size}
@@ -139,7 +142,9 @@ def test_a_video_is_uploaded_once_with_all_that_belongs_to_it(tube, approve, upl
     assert upload.received == upload.size
     assert upload.length_s == pytest.approx(2, abs=0.1)
     assert upload.resource["snippet"]["tags"] == ["ytempire v-whole", "chess", "endgame"]
-    assert upload.resource["snippet"]["description"].startswith("About (Chess endgame tricks")
+    below = upload.resource["snippet"]["description"]
+    assert below.startswith("About (Chess endgame tricks")
+    assert below.endswith("Photo by Mara Lind on Pexels: https://p/1")
     assert upload.resource["status"]["containsSyntheticMedia"] is True
     assert upload.contrast == pytest.approx(0.5, abs=0.05)
     assert [track["language"] for track in upload.captions] == ["en"]
