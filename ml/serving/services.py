@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from ml.settings import Settings
 log = logging.getLogger(__name__)
 
 _REDIS_S = 2.0
+_SWITCH_S = 0.0005
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ async def opened(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     """
     from redis.asyncio import Redis
 
+    # Threads read the catalogue and load models meanwhile; by default each step of a request would
+    # wait 5 ms for one of them.
+    sys.setswitchinterval(_SWITCH_S)
     redis = Redis.from_url(
         settings.require("redis_url"),
         socket_timeout=_REDIS_S,
