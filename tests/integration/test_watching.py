@@ -432,6 +432,9 @@ def test_answers_about_topics_and_stories_are_watched_with_their_outcomes(databa
             cleared.callback(client(database).delete_registered_model, name)
             with connect(database.database_url) as conn:
                 tell(conn, mirror.model_id(release, database), random)
+        # Beside archives rows of the simulated world are none: nothing is known of these topics.
+        beside_archives = database.model_copy(update={"data_dir": tmp_path})
+        assert join_outcomes(AS_OF, beside_archives)["topic"] == 0
         written = join_outcomes(AS_OF, database)
         assert written["topic"] > 2000
         assert written["story"] > 2200

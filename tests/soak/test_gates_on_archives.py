@@ -68,6 +68,9 @@ FRAMES: dict[str, Rows] = {
     "training_quality_engagement": engagement_rows,
 }
 
+# The archive of Hacker News ends years before the others, and "now" is the end of all.
+LACK_ROWS = {"training_trend_story"}
+
 
 @pytest.fixture(scope="module")
 def archives(stack: Settings, data_dir: Path) -> Settings:
@@ -158,11 +161,12 @@ def test_no_feature_table_of_the_archives_is_stopped(
 def test_no_rows_that_a_model_learns_from_are_stopped(
     feature_tables: Settings, now: datetime, warned: Callable[[str], list[tuple]], gate: str
 ) -> None:
-    try:
-        frame = FRAMES[gate](now, feature_tables)
-    except TooFewRowsError as error:
+    if gate in LACK_ROWS:
         # Training itself ends before its gate then.
-        pytest.skip(str(error))
+        with pytest.raises(TooFewRowsError):
+            FRAMES[gate](now, feature_tables)
+        return
+    frame = FRAMES[gate](now, feature_tables)
     run_gate(gate, run_id=f"{BUILD}/{gate}", as_of=now, frame=frame)
     assert {severity for _, _, severity, *_ in warned(f"{BUILD}/{gate}")} <= {"warn"}
 

@@ -127,10 +127,9 @@ def _findings(
         cases = probe.cases(model, release, rival, settings)
     except FatalError as error:
         return "nothing", [Finding("contract", 0.0, 1.0, False, str(error))]
-    except RetriableError:
-        raise
-    except Exception as error:
-        # Its columns are none that the cases have, for example: that is its fault, and told.
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # Its columns are none that the cases have, for example: that is its fault, and told. What
+        # else goes wrong is no fault of the version and must not refuse it for good.
         log.warning("no cases for %s %s", release.name, release.version, exc_info=True)
         told = f"it cannot be given the cases of {kind}: {_short(error)}"
         return "nothing", [Finding("contract", 0.0, 1.0, False, told)]
@@ -170,9 +169,10 @@ def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Ite
     positive = int(fresh.labels.sum())
     if min(positive, len(fresh.labels) - positive) < criteria.comparison_min_rows / 2:
         told = f"{positive} of {len(fresh.labels)} fresh rows are positive"
-        is_all = cases.labels is not None
+        # Where the inputs have no outcomes, the figures of the training have decided already.
+        has_decided = cases.labels is None
         yield Finding("comparison_min_rows", len(fresh.labels), criteria.comparison_min_rows,
-                      not is_all, told if is_all else f"not measurable: {told}")  # fmt: skip
+                      has_decided, f"not measurable: {told}" if has_decided else told)  # fmt: skip
         return
     if rival is None and not fresh.rivals:
         return  # there is nobody to be compared with, and asking may take a while
