@@ -89,6 +89,8 @@ def own_database(stack: Settings) -> Iterator[Settings]:
         "api_database_url": None,
     }
     os.environ["DATABASE_URL"] = own["database_url"]
+    # MLflow's client leaves the address that it used last: that of a test's proxy, gone by now.
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
     get_settings.cache_clear()
     try:
         migrate.upgrade()
