@@ -85,14 +85,14 @@ def read_dataset(
 
 
 def build_dataset(
-    as_of: datetime, params: Mapping[str, Any], settings: Settings
+    as_of: datetime, params: Mapping[str, Any], settings: Settings, synthetic: bool | None = None
 ) -> AudienceDataset:
-    """Read the rows to train on.
+    """Read the rows to train on, see `read_dataset`.
 
     Raises:
         TooFewRowsError: if there are too few.
     """
-    dataset = read_dataset(as_of, params, settings)
+    dataset = read_dataset(as_of, params, settings, synthetic)
     usable = int((dataset.data.history_lengths() >= 3).sum())
     if len(dataset.data) < params["min_rows"] or usable < params["min_users"]:
         raise TooFewRowsError(

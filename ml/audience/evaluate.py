@@ -68,8 +68,32 @@ def sampled_ranks(scores: Scores, held: Held, negatives: npt.NDArray[np.intp]) -
 
 def hit_and_gain(ranks: Ranks) -> tuple[float, float]:
     """HR@10 and NDCG@10 with one relevant item a user (He et al. 2017)."""
-    hit = ranks < TOP
-    return float(hit.mean()), float(np.where(hit, 1 / np.log2(ranks + 2), 0.0).mean())
+    return float((ranks < TOP).mean()), float(gains(ranks).mean())
+
+
+def gains(ranks: Ranks) -> Ranks:
+    """NDCG@10 of each rank, with one relevant item."""
+    return np.where(ranks < TOP, 1 / np.log2(ranks + 2), 0.0)
+
+
+def ranks_by_draw(
+    scores: Scores, data: Interactions, held: Held, params: Mapping[str, Any]
+) -> Ranks:
+    """Places of the held-out items by draw of negatives, shape (seeds, held-out users).
+
+    Args:
+        scores: shape (held-out users, items).
+        data: the rows without the held-out ones.
+        held: the held-out items.
+        params: of the model.
+    """
+    count = params["sampled_negatives"]
+    return np.array(
+        [
+            sampled_ranks(scores, held, sample_negatives(data, held, count, seed))
+            for seed in params["negative_seeds"]
+        ]
+    )
 
 
 def measure(
@@ -85,12 +109,9 @@ def measure(
         lower quartile; `hr_at_10_rare` of the items with at most 5 users, where there are any.
     """
     scores = model.score(data)[held.user]
-    draws = [
-        sampled_ranks(scores, held, sample_negatives(data, held, params["sampled_negatives"], seed))
-        for seed in params["negative_seeds"]
-    ]
+    draws = ranks_by_draw(scores, data, held, params)
     pairs = np.array([hit_and_gain(ranks) for ranks in draws])
-    hits = np.mean([ranks < TOP for ranks in draws], axis=0)
+    hits = np.mean(draws < TOP, axis=0)
     lengths = data.history_lengths()[held.user]
     short = lengths <= np.quantile(lengths, 0.25)
     rare = data.counts()[held.item] <= _RARE

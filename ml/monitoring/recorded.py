@@ -3,7 +3,9 @@
 Every answer of a model, of a batch or of the API, is a row of `ml.model_predictions` that says what
 it was asked and what it said. Here the last week of them is compared with those of the same version
 before it, by the tests of `ml.monitoring.shift` on counts of Postgres; a new champion begins with a
-reference of its own. `trend_video` is watched where its features lie, by `ml.monitoring.drift`.
+reference of its own. `quality_engagement` answers only where a video is made, too seldom for any
+test: watched are the videos that it learns from. `trend_video` is watched where its features lie,
+by `ml.monitoring.drift`.
 
 How the rows of a model are read is one entry of `WATCHED`.
 """
@@ -43,14 +45,33 @@ _SAMPLE_ROWS = 2000
 
 Aspect = Literal["feature", "prediction"]
 
+_ANSWERS = """
+    select
+        p.id, p.entity_id, p.input_data, p.prediction, p.actual_outcome,
+        coalesce((p.input_data ->> 'event_timestamp')::timestamptz, p.as_of, p.created_at) as at
+    from ml.model_predictions as p
+    inner join ml.ml_models as m on m.id = p.model_id
+    where m.model_name = {name} and m.version = {version}
+        and p.prediction_type = any({kinds})
+        and p.metadata ->> 'shadow' is distinct from 'true'
+"""
+# A profile is what was known of a video when it was first seen.
+_VIDEOS = """
+    select p.*, p.video_id as id, p.event_at as at
+    from features.video_profile as p
+    where p.is_synthetic = {synthetic} and p.event_at > {since} and p.available_at <= {as_of}
+"""
+
 
 @dataclass(frozen=True)
 class Watched:
-    """How the recorded answers of a model are read.
+    """How the recorded answers of a model are read, or the rows that it learns from.
 
     Attributes:
-        kinds: what its rows are called in `prediction_type`.
-        columns: by name, what it is and its SQL over a row `p` of `ml.model_predictions`.
+        kinds: what its answers are called in `prediction_type`.
+        columns: by name, what it is and its SQL over a row `p` of `rows`.
+        categorical: which of the columns are texts.
+        rows: SQL of the rows; each has an `id` and the moment `at`.
         features: SQL over that row for the rest of what the model was asked with, joined as `f`;
             empty where the row says it all.
         called, score: keys of the call and of its probability in the answer, where outcomes come.
@@ -58,6 +79,8 @@ class Watched:
 
     kinds: tuple[str, ...]
     columns: Mapping[str, tuple[Aspect, str]]
+    categorical: tuple[str, ...] = ()
+    rows: str = _ANSWERS
     features: str = ""
     called: str = ""
     score: str = ""
@@ -100,6 +123,10 @@ _STORY_NUMBERS = (
     "title_words", "host_mean_log_upvotes", "host_reach_share", "author_mean_log_upvotes",
 )  # fmt: skip
 _STORY_FLAGS = ("title_is_question", "title_has_number", "is_show", "is_ask", "has_link")
+_TITLE_NUMBERS = (
+    "log_duration", "title_chars", "title_words", "title_caps_share", "title_emoji_count",
+)  # fmt: skip
+_TITLE_FLAGS = ("title_has_question", "title_has_number")
 
 WATCHED: Mapping[str, Watched] = {
     "trend_story": Watched(
@@ -138,6 +165,17 @@ WATCHED: Mapping[str, Watched] = {
             **{name: _of_text(name) for name in ("toxicity", "spam", "clickbait")},
         },
     ),
+    "quality_engagement": Watched(
+        (),
+        {
+            **{name: ("feature", f"p.{name}::float8") for name in _TITLE_NUMBERS},
+            **{name: ("feature", f"p.{name}::integer::float8") for name in _TITLE_FLAGS},
+            "category_id": ("feature", "p.category_id::text"),
+            "language": ("feature", "lower(split_part(p.language, '-', 1))"),
+        },
+        categorical=("category_id", "language"),
+        rows=_VIDEOS,
+    ),
     "audience_preference": Watched(
         ("audience_preference",),
         {
@@ -146,25 +184,10 @@ WATCHED: Mapping[str, Watched] = {
         },
     ),
 }
-_FIRST = """
-    select min(coalesce((p.input_data ->> 'event_timestamp')::timestamptz, p.as_of, p.created_at))
-    from ml.model_predictions as p
-    inner join ml.ml_models as m on m.id = p.model_id
-    where m.model_name = %(name)s and m.version = %(version)s
-        and p.prediction_type = any(%(kinds)s) and p.metadata ->> 'shadow' is distinct from 'true'
-"""
+_FIRST = "select min(p.at) from ({rows}) as p"
 _CREATE = """
     create temporary table recorded on commit drop as
-    with answers as (
-        select
-            p.id, p.entity_id, p.input_data, p.prediction, p.actual_outcome,
-            coalesce((p.input_data ->> 'event_timestamp')::timestamptz, p.as_of, p.created_at) as at
-        from ml.model_predictions as p
-        inner join ml.ml_models as m on m.id = p.model_id
-        where m.model_name = {name} and m.version = {version}
-            and p.prediction_type = any({kinds})
-            and p.metadata ->> 'shadow' is distinct from 'true'
-    ),
+    with answers as ({rows}),
 
     numbered as (
         select
@@ -227,7 +250,8 @@ def _watch(
             return None
         performance = _performance(conn, release, watched, windows)
         _create(conn, release, watched, windows)
-        relation = Relation("recorded", numeric=tuple(watched.columns))
+        numeric = tuple(name for name in watched.columns if name not in watched.categorical)
+        relation = Relation("recorded", numeric, watched.categorical)
         profiles = profile_relation(conn, relation)
         is_current = profiles[0].blocks == CURRENT
         rows = (int(profiles[0].rows[~is_current].sum()), int(profiles[0].rows[is_current].sum()))
@@ -243,8 +267,8 @@ def _watch(
     }
     report = report_of(release, windows, rows, verdicts, {}, performance)
     title = (
-        f"{release.name} {release.version}: its answers of the week before"
-        f" {as_of:%Y-%m-%d %H:%M} UTC against those before"
+        f"{release.name} {release.version}: the week before {as_of:%Y-%m-%d %H:%M} UTC against"
+        " the time before it"
     )
     html = page.render(title, shifts, verdicts, *frames)
     ObjectStore(settings).put_bytes(
@@ -263,11 +287,22 @@ def _windows(
     conn: psycopg.Connection, release: Release, watched: Watched, as_of: datetime
 ) -> Windows | None:
     """From its first answer, or 90 days ago, to now; None if nothing lies before the last week."""
-    row = conn.execute(_FIRST, _about(release, watched)).fetchone()
+    rows = _rows(release, watched, as_of)
+    row = conn.execute(sql.SQL(_FIRST).format(rows=rows)).fetchone()
     current_start = as_of - CURRENT_WINDOW
     if row is None or row[0] is None or row[0] >= current_start:
         return None
     return Windows(max(row[0], as_of - _LOOKS_BACK), current_start, current_start, as_of)
+
+
+def _rows(release: Release, watched: Watched, as_of: datetime) -> sql.Composed:
+    values = _about(release, watched) | {
+        "as_of": as_of,
+        "since": as_of - _LOOKS_BACK,
+        "synthetic": release.tags.get("is_synthetic") == "true",
+    }
+    named = {name: sql.Literal(value) for name, value in values.items()}
+    return sql.SQL(watched.rows).format(**named)
 
 
 def _create(conn: psycopg.Connection, release: Release, watched: Watched, windows: Windows) -> None:
@@ -278,6 +313,7 @@ def _create(conn: psycopg.Connection, release: Release, watched: Watched, window
     conn.execute("drop table if exists pg_temp.recorded")
     conn.execute(
         sql.SQL(_CREATE).format(
+            rows=_rows(release, watched, windows.as_of),
             columns=columns,
             features=sql.SQL(watched.features),
             current=sql.Literal(CURRENT),
@@ -287,7 +323,6 @@ def _create(conn: psycopg.Connection, release: Release, watched: Watched, window
                 name: sql.Literal(getattr(windows, name))
                 for name in ("start", "current_start", "as_of")
             },
-            **{name: sql.Literal(value) for name, value in _about(release, watched).items()},
         )
     )
     conn.execute("analyze recorded")

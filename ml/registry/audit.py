@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import psycopg
 
 Action = Literal[
-    "registered", "validated", "refused", "alias_moved", "approved", "rejected",
+    "registered", "validated", "refused", "reopened", "alias_moved", "approved", "rejected",
     "rollout_started", "rollout_moved", "rollout_ended", "frozen", "unfrozen",
 ]  # fmt: skip
 

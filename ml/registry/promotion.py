@@ -110,6 +110,9 @@ def _reopened(release: Release, current: Mapping[str, int], settings: Settings) 
     if not release.decision or gone is None or not gone():
         return release
     log.info("%s %s is decided on again: %s", release.name, release.version, release.reason)
+    about = (release.mlflow_version, release.version)
+    cause = Cause("registry", f"no longer so: {release.reason}", {"awaited": release.awaits})
+    audit.record("reopened", release.name, cause, settings, about)
     client(settings).delete_model_version_tag(release.name, str(release.mlflow_version), "decision")
     tags = {key: value for key, value in release.tags.items() if key != "decision"}
     return replace(release, reason="", tags=tags)

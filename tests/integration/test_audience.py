@@ -17,6 +17,8 @@ from ml.audience.predict import recommend, score_segments
 from ml.audience.train import train_audience
 from ml.exceptions import FatalError
 from ml.registry import releases
+from ml.registry.probes import probe_of
+from ml.registry.validation import validate
 from ml.serving import champions
 from ml.serving.app import create_app
 from ml.serving.security.keys import create_key
@@ -209,7 +211,21 @@ def test_champion_is_measured_on_the_same_rows_as_its_challenger(platform, param
     own = json.loads(release.tags["metrics"])["model"]
     assert figures["champion"]["ndcg_at_10"] == pytest.approx(own["ndcg_at_10"], abs=1e-6)
     assert refused.aliases == ("challenger",)
-    assert releases.champion(NAME, platform).mlflow_version == release.mlflow_version
+    champion = releases.champion(NAME, platform)
+    assert champion.mlflow_version == release.mlflow_version
+    # The gates compare the two on the same lists, segment by segment.
+    model = releases.load(refused, platform)
+    fresh = probe_of(NAME).cases(model, refused, champion, platform).fresh
+    assert fresh.merit == "NDCG@10"
+    assert len(fresh.labels) == int(figures["model"]["rows"])
+    for version, measured in ((refused, figures["model"]), (champion, figures["champion"])):
+        merits = fresh.scores(releases.load(version, platform))
+        assert merits.mean() == pytest.approx(measured["ndcg_at_10"], abs=1e-6)
+    report = validate(NAME, str(refused.mlflow_version), platform)
+    [compared] = [f for f in report.findings if f.criterion == "comparison_tolerance: champion"]
+    assert compared.detail.startswith("NDCG@10 ")
+    gain = figures["model"]["ndcg_at_10"] - figures["champion"]["ndcg_at_10"]
+    assert compared.figure == pytest.approx(gain, abs=1e-6)
 
 
 def test_too_few_interactions_are_refused_with_the_number_needed(platform, params):

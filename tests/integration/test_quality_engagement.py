@@ -14,6 +14,7 @@ from ml.quality.engagement.predict import score_titles
 from ml.quality.engagement.train import train_quality_engagement
 from ml.quality.engagement.transformer import Recipe, TitleTransformer, train
 from ml.registry import releases
+from ml.registry.probes import probe_of
 from ml.registry.tracking import client
 from ml.settings import Settings
 from ml.storage.postgres import connect, copy_rows
@@ -107,6 +108,7 @@ def test_a_young_platform_is_told_what_is_missing(platform, params):
 
 def test_training_registers_a_version_with_its_evidence(platform, params):
     import mlflow.artifacts
+    from sklearn.metrics import roc_auc_score
 
     release = train_quality_engagement(AS_OF, platform, params)
     assert release.reason
@@ -123,6 +125,11 @@ def test_training_registers_a_version_with_its_evidence(platform, params):
     assert champion.version == release.version
     scored = score_titles(model, ["A WALK BY THE RIVER", "a walk by the river"])
     assert scored["percentile"][0] > scored["percentile"][1]
+    # The gates compare two versions on later videos of channels that neither has learned from.
+    fresh = probe_of(NAME).cases(model, champion, release, platform).fresh
+    assert f"since {release.tags['test_start'][:10]}" in fresh.source
+    auc = roc_auc_score(fresh.labels, fresh.scores(model))
+    assert auc == pytest.approx(figures["model"]["auc_thirds"], abs=0.005)
 
 
 def test_two_processes_learn_what_one_does_that_accumulates(tmp_path):

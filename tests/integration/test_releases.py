@@ -379,6 +379,9 @@ def test_what_a_frozen_champion_refused_is_decided_again_once_it_thaws(settings,
     assert (trained.version, trained.reused) == (refused.version, True)
     # The API answered in the other tests, so there is traffic for a canary.
     assert trained.decision == "needs_rollout"
+    told = [r["action"] for r in audit.show(settings, NAME) if r["version"] == refused.version]
+    # Newest first; refused once only, though it was asked about twice.
+    assert "reopened" in told[: told.index("refused")]
     # What is refused for its figures stays refused.
     worse = settled(settings, tmp_path, 0.40)
     assert (worse.decision, worse.awaits) == ("refused", "")

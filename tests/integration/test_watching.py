@@ -55,6 +55,13 @@ def database(own_database: Settings) -> Settings:
             "create table if not exists features.video_momentum (video_id text, day_number integer,"
             " views bigint, event_at timestamptz, available_at timestamptz, is_synthetic boolean)"
         )
+        conn.execute(
+            "create table if not exists features.video_profile (video_id text, event_at"
+            " timestamptz, available_at timestamptz, is_synthetic boolean, category_id integer,"
+            " language text, log_duration double precision, title_chars integer, title_words"
+            " integer, title_caps_share double precision, title_has_question boolean,"
+            " title_has_number boolean, title_emoji_count integer)"
+        )
     # The rows of these tests are synthetic; beside archives only real ones would count.
     return own_database.model_copy(update={"data_dir": None})
 
@@ -461,6 +468,40 @@ def test_answers_about_topics_and_stories_are_watched_with_their_outcomes(databa
     assert measured == [
         ("trend_story", AS_OF.date(), True, 0.0), ("trend_topic", AS_OF.date(), True, 0.3333),
     ]  # fmt: skip
+
+
+def test_what_engagement_learns_from_is_watched(database, tmp_path):
+    """Videos first seen in the last week have shorter titles than those before them."""
+    random = np.random.default_rng(9)
+    release = champion_of(database, "quality_engagement", tmp_path)
+    titles = [["a quiet walk by the river", "Cooking rice?"], ["GO", "NO WAY"]]
+    with connect(database.database_url) as conn:
+        conn.execute("truncate features.video_profile")
+        for day in range(60, 0, -1):
+            at, told = AS_OF - day * DAY, titles[day <= 7]
+            for number in range(40):
+                title = told[int(random.integers(2))] + "!" * int(random.integers(9))
+                conn.execute(
+                    "insert into features.video_profile (video_id, event_at, available_at,"
+                    " is_synthetic, category_id, language, log_duration, title_chars, title_words,"
+                    " title_caps_share, title_has_question, title_has_number, title_emoji_count)"
+                    " values (%s, %s, %s, false, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                    (
+                        f"seen{day}-{number}", at, at, int(random.integers(3)),
+                        ("en-US", "tr")[int(random.integers(2))], float(random.normal(5, 1)),
+                        len(title), len(title.split()), float(random.uniform()),
+                        *(bool(random.integers(2)) for _ in range(2)), int(random.integers(3)),
+                    ),
+                )  # fmt: skip
+    try:
+        quiet = watch_recorded(AS_OF - 8 * DAY, database)
+        found = watch_recorded(AS_OF, database)
+    finally:
+        client(database).delete_registered_model(release.name)
+    assert quiet["quality_engagement"].verdict == "stable"
+    report = found["quality_engagement"]
+    assert (report.verdict, set(report.drifted)) == ("drift", {"title_chars", "title_words"})
+    assert report.columns_checked == 9
 
 
 def gate_run(

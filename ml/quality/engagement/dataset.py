@@ -110,13 +110,16 @@ def load_params() -> dict[str, Any]:
     return values
 
 
-def build_dataset(as_of: datetime, params: dict[str, Any], settings: Settings) -> EngagementDataset:
+def build_dataset(
+    as_of: datetime, params: dict[str, Any], settings: Settings, synthetic: bool | None = None
+) -> EngagementDataset:
     """Read the rows to train on: real ones where archives are, else synthetic ones.
 
     Args:
         as_of: "now"; rows observed or available later do not exist.
         params: of the model.
         settings: those of the process.
+        synthetic: which rows count, where the caller knows (a model is fed what it was trained on).
 
     Raises:
         TooFewRowsError: if there are too few videos of channels with several.
@@ -124,7 +127,7 @@ def build_dataset(as_of: datetime, params: dict[str, Any], settings: Settings) -
     import pandas as pd
 
     bounds = {
-        "synthetic": settings.data_dir is None,
+        "synthetic": settings.data_dir is None if synthetic is None else synthetic,
         "start": as_of - timedelta(days=params["window_days"]),
         "as_of": as_of,
         **{name: params[name] for name in ("min_age_hours", "max_age_hours", "min_views")},

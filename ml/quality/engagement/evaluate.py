@@ -29,15 +29,21 @@ def measure(label: Array, scores: Array) -> dict[str, float]:
     from sklearn.metrics import r2_score, roc_auc_score
 
     flat = bool(np.ptp(scores) == 0)
-    low, high = np.quantile(label, [1 / 3, 2 / 3])
-    ends = (label <= low) | (label >= high)
+    lower, upper = thirds(label)
+    ends = lower | upper
     return {
         "spearman": 0.0
         if flat
         else float(np.corrcoef(pd.Series(label).rank(), pd.Series(scores).rank())[0, 1]),
         "r2": float(r2_score(label, scores)),
-        "auc_thirds": float(roc_auc_score(label[ends] >= high, scores[ends])),
+        "auc_thirds": float(roc_auc_score(upper[ends], scores[ends])),
     }
+
+
+def thirds(label: Array) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which rows are in the lower, and which in the upper third."""
+    low, high = np.quantile(label, [1 / 3, 2 / 3])
+    return label <= low, label >= high
 
 
 def coverage(label: Array, reference: Any, scores: Array) -> float:

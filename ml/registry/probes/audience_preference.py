@@ -1,15 +1,21 @@
 """`audience_preference`: the segments of the release's input example.
 
-Its comparison is the training's.
+Compared with the champion is where the two place what each segment took to last, as the training
+does it, with what came since.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.registry.probes.base import Array, Cases, Probe
+from ml.audience.dataset import build_dataset
+from ml.audience.evaluate import gains, ranks_by_draw
+from ml.audience.interactions import hold_out
+from ml.exceptions import TooFewRowsError
+from ml.registry.probes.base import Array, Cases, Fresh, Probe, known_until
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,17 +37,16 @@ class AudiencePreferenceProbe(Probe):
     def cases(
         self,
         model: Any,
-        release: Release,  # noqa: ARG002
-        champion: Release | None,  # noqa: ARG002
-        settings: Settings,  # noqa: ARG002
+        release: Release,
+        champion: Release | None,  # noqa: ARG002 - the latest of a segment is new to both
+        settings: Settings,
     ) -> Cases:
-        """The segments of the example."""
-        return Cases(
-            model.input_example,
-            "the input example of the release",
-            unmeasured="what a segment takes to after a list was made is no outcome of one row of"
-            " it, and histories that end later were learned from",
-        )
+        """The segments of the example; compared are lists of all segments."""
+        source = "the input example of the release"
+        try:
+            return Cases(model.input_example, source, fresh=_lists(release, settings))
+        except TooFewRowsError as error:
+            return Cases(model.input_example, source, unmeasured=str(error))
 
     def never_missing(self, model: Any) -> frozenset[str]:  # noqa: ARG002
         """The order of what a segment took to."""
@@ -59,6 +64,25 @@ class AudiencePreferenceProbe(Probe):
         """Which topics are offered in the better half of a list."""
         better: npt.NDArray[np.bool_] = scores <= 0.5
         return better
+
+
+def _lists(release: Release, settings: Settings) -> Fresh:
+    """Each segment's latest topic among sampled ones, which no version has learned from.
+
+    A training keeps the latest topic of each segment out of what ships. Where a segment took to
+    another one since, that one came after the training; else it is the one that was kept out.
+    """
+    params, is_synthetic = json.loads(release.tags["params"]), release.tags["is_synthetic"]
+    now = known_until(release, settings)
+    data = build_dataset(now, params, settings, is_synthetic == "true").data
+    rows, held = hold_out(data, params["seed"])
+
+    def merits(version: Any) -> Array:
+        scores = version.get_raw_model().score(rows)[held.user]
+        return np.asarray(gains(ranks_by_draw(scores, rows, held, params)).mean(axis=0))
+
+    source = f"the latest topic of {len(held.user)} segments, up to {now:%Y-%m-%d %H:%M}"
+    return Fresh(source, np.ones(len(held.user), dtype=np.int64), merits, merit="NDCG@10")
 
 
 PROBE = AudiencePreferenceProbe()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ml import clock
+from ml.exceptions import ConfigurationError
 from ml.registry.releases import Release
 from ml.settings import Settings
+from ml.storage.postgres import connect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,12 +32,15 @@ class Fresh:
         labels: what came of each, 0 or 1.
         scores: what a loaded version says of each.
         rivals: by plain method its score of each.
+        merit: name of the figure that `scores` gives each unit instead, larger is better, where
+            an answer is no score of one label, such as the NDCG of a list; its means are compared.
     """
 
     source: str
     labels: npt.NDArray[np.int64]
     scores: Callable[[Any], Array]
     rivals: Mapping[str, Array] = field(default_factory=dict)
+    merit: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,14 @@ def unseen_since(release: Release, *others: Release | None) -> datetime:
     return max(begins)
 
 
+def known_until(release: Release, settings: Settings) -> datetime:
+    """The platform's "now"; where observations are gone, that of the version's training."""
+    trained = datetime.fromisoformat(release.tags["as_of"])
+    with connect(settings.require("database_url")) as conn, suppress(ConfigurationError):
+        return max(trained, clock.as_of(conn, settings))
+    return trained
+
+
 @dataclass(frozen=True)
 class Behaviour:
     """One behavioural test (Ribeiro et al. 2020, CheckList).
@@ -98,6 +113,7 @@ class Probe:
         name: registered model.
         output: column of the answer that is the score.
         low, high: bounds of every score.
+        is_probability: whether a score says how likely a positive label is.
         tolerance: how far a score may move after a change that does not matter.
         texts: columns of the input that are free text.
         unit: column whose equal values make up one unit; None where each row is one.
@@ -108,6 +124,7 @@ class Probe:
     output = "probability"
     low = 0.0
     high = 1.0
+    is_probability = True
     tolerance = 0.05
     texts: tuple[str, ...] = ()
     unit: str | None = None

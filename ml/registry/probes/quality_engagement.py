@@ -1,16 +1,24 @@
 """`quality_engagement`: plain titles and the release's input example.
 
-Its comparison is the training's.
+Compared with the champion is how the two order later videos of channels that were held out, as the
+training does it, and those that came since.
 """
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ml.registry.probes.base import Array, Cases, Probe
+import numpy as np
+
+from ml.exceptions import TooFewRowsError
+from ml.quality.engagement.dataset import build_dataset
+from ml.quality.engagement.evaluate import thirds
+from ml.quality.engagement.label import split
+from ml.registry.probes.base import Array, Cases, Fresh, Probe, known_until
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from ml.registry.releases import Release
@@ -29,6 +37,7 @@ class QualityEngagementProbe(Probe):
 
     name = "quality_engagement"
     output = "percentile"
+    is_probability = False
     texts = ("title",)
     # Words are what it reads: upper case and disguises move it by design.
     tolerance = 0.2
@@ -36,27 +45,51 @@ class QualityEngagementProbe(Probe):
     def cases(
         self,
         model: Any,
-        release: Release,  # noqa: ARG002
-        champion: Release | None,  # noqa: ARG002
-        settings: Settings,  # noqa: ARG002
+        release: Release,
+        champion: Release | None,
+        settings: Settings,
     ) -> Cases:
-        """A dozen plain titles, each with the rest of the example's rows."""
+        """A dozen plain titles, each with the rest of the example's rows; and videos to compare."""
         import pandas as pd
 
         example = model.input_example
         rows = example.iloc[[place % len(example) for place in range(len(_TITLES))]]
         rows = pd.DataFrame(rows).reset_index(drop=True).assign(title=_TITLES)
-        return Cases(
-            rows,
-            f"{len(rows)} plain titles",
-            unmeasured="the engagement of a title is a place among the videos of a training, no"
-            " yes or no; the training compares it on its own later slice",
-        )
+        source = f"{len(rows)} plain titles"
+        try:
+            return Cases(rows, source, fresh=_videos(release, champion, settings))
+        except TooFewRowsError as error:
+            return Cases(rows, source, unmeasured=str(error))
 
     def calls(self, release: Release, scores: Array) -> npt.NDArray[np.bool_]:  # noqa: ARG002
         """Which titles are above the middle."""
         above: npt.NDArray[np.bool_] = scores >= 0.5
         return above
+
+
+def _videos(release: Release, champion: Release | None, settings: Settings) -> Fresh:
+    """Videos in the upper and the lower third of engagement that neither version learned from."""
+    params, is_synthetic = json.loads(release.tags["params"]), release.tags["is_synthetic"]
+    now = known_until(release, settings)
+    rows = build_dataset(now, params, settings, is_synthetic == "true").rows
+    test = split(rows, params, params["seed"]).test
+    # A version learned from what was known before its test part.
+    versions = [each for each in (release, champion) if each is not None]
+    since = max(datetime.fromisoformat(each.tags["test_start"]) for each in versions)
+    test = test[test["published_at"] >= since]
+    if test.empty:
+        raise TooFewRowsError(f"no video since {since:%Y-%m-%d} has its outcome")
+    lower, upper = thirds(test["label"].to_numpy())
+    ends = test[lower | upper]
+
+    def scores(version: Any) -> Array:
+        model = version.get_raw_model()
+        return np.asarray(
+            model.reference.percentile(model.predictor.score(ends, model.vectors(ends)))
+        )
+
+    source = f"{len(ends)} videos of held-out channels since {since:%Y-%m-%d}"
+    return Fresh(source, upper[lower | upper].astype(np.int64), scores)
 
 
 PROBE = QualityEngagementProbe()

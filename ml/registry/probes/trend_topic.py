@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml import clock
-from ml.exceptions import ConfigurationError, TooFewRowsError
-from ml.registry.probes.base import Array, Behaviour, Cases, Fresh, Probe
+from ml.exceptions import TooFewRowsError
+from ml.registry.probes.base import Array, Behaviour, Cases, Fresh, Probe, known_until
 from ml.settings import Settings
-from ml.storage.postgres import connect
 from ml.trend.topic.candidates import load_params
 from ml.trend.topic.dataset import read_dataset
 from ml.trend.topic.series import RISE_HOURS, windows_at
@@ -57,12 +53,8 @@ class TrendTopicProbe(Probe):
         ]
         if not starts:
             return replace(found, unmeasured="the version does not say what it was tested on")
-        now = datetime.fromisoformat(release.tags["as_of"])
-        with connect(settings.require("database_url")) as conn, suppress(ConfigurationError):
-            # Where marts came without observations, the training's "now" is what there is.
-            now = max(now, clock.as_of(conn, settings))
         try:
-            return replace(found, fresh=_rises(release, max(starts), now, settings))
+            return replace(found, fresh=_rises(release, max(starts), settings))
         except TooFewRowsError as error:
             return replace(found, unmeasured=str(error))
 
@@ -92,10 +84,11 @@ class TrendTopicProbe(Probe):
             yield Behaviour("minimum_functionality", held, float(inside.mean()))
 
 
-def _rises(release: Release, since: str, now: datetime, settings: Settings) -> Fresh:
+def _rises(release: Release, since: str, settings: Settings) -> Fresh:
     """Series on days from `since` on (ISO) whose next 48 hours are over."""
     params = json.loads(release.tags.get("params", "null")) or load_params()
     synthetic = release.tags["is_synthetic"] == "true"
+    now = known_until(release, settings)
     panel = read_dataset(now, params, settings, synthetic).panel()
     first = int(np.datetime64(since, "D").astype(int)) - panel.start
     origins = range(max(first, 0), panel.steps - _SPACING, _SPACING)[-_MOST_DAYS:]

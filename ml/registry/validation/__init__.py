@@ -18,7 +18,7 @@ from ml.registry.probes import Fresh, probe_of
 from ml.registry.releases import Release
 from ml.registry.tracking import client, reachable
 from ml.registry.validation.checks import CHECKS, Finding, Trial
-from ml.registry.validation.comparison import compare, justified_shift
+from ml.registry.validation.comparison import compare, compare_merits, justified_shift
 from ml.registry.validation.criteria import criteria_of
 from ml.settings import Settings, get_settings
 
@@ -166,9 +166,7 @@ def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Ite
             "comparison: fresh rows", 0.0, 0.0, True, f"not measurable: {cases.unmeasured}"
         )
         return
-    positive = int(fresh.labels.sum())
-    if min(positive, len(fresh.labels) - positive) < criteria.comparison_min_rows / 2:
-        told = f"{positive} of {len(fresh.labels)} fresh rows are positive"
+    if told := _too_few(fresh, criteria.comparison_min_rows):
         # Where the inputs have no outcomes, the figures of the training have decided already.
         has_decided = cases.labels is None
         yield Finding("comparison_min_rows", len(fresh.labels), criteria.comparison_min_rows,
@@ -182,6 +180,15 @@ def _comparisons(trial: Trial, rival: Release | None, settings: Settings) -> Ite
         yield Finding("comparison", 0.0, 1.0, False, f"it does not answer: {_short(error)}")
         return
     yield from _compared(trial, fresh, own, rival, settings)
+
+
+def _too_few(fresh: Fresh, at_least: int) -> str:
+    """Why these rows measure nothing, if they do not."""
+    rows, positive = len(fresh.labels), int(fresh.labels.sum())
+    if fresh.merit:
+        return f"there are {rows} fresh rows" if rows < at_least else ""
+    too_few = min(positive, rows - positive) < at_least / 2
+    return f"{positive} of {rows} fresh rows are positive" if too_few else ""
 
 
 def _fresh(trial: Trial) -> Fresh | None:
@@ -208,14 +215,19 @@ def _compared(
             yield said
         elif said is not None:
             rivals["champion"] = said
-            calls["champion"] = (probe.calls(trial.release, own), probe.calls(rival, said))
-    if "champion" in rivals and (probe.low, probe.high) == (0, 1):
+            if not fresh.merit:
+                calls["champion"] = (probe.calls(trial.release, own), probe.calls(rival, said))
+    if "champion" in rivals and probe.is_probability:
         shift = justified_shift(fresh.labels, own, rivals["champion"], criteria.confidence)
         # No criterion: a rollout must know how far the scores may differ.
         yield Finding(_SHIFT, shift, 1.0, True, "as far as outcomes justify it")
     for name, score in rivals.items():
-        found = compare(fresh.labels, own, score, criteria.confidence, calls.get(name))
-        detail = f"AUC {found.own:.4f} and {found.rival:.4f} on {found.rows} rows, {found.tested}"
+        if fresh.merit:
+            found = compare_merits(own, score, criteria.confidence)
+        else:
+            found = compare(fresh.labels, own, score, criteria.confidence, calls.get(name))
+        figures = f"{fresh.merit or 'AUC'} {found.own:.4f} and {found.rival:.4f}"
+        detail = f"{figures} on {found.rows} rows, {found.tested}"
         if name in trial.cases.surely:
             yield Finding(
                 f"comparison_surely_better: {name}", found.low, 0.0, found.low > 0, detail

@@ -13,12 +13,12 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Difference:
-    """AUC of two models on the same rows.
+    """AUC of two models on the same rows, or the mean merit of their answers.
 
     Attributes:
-        own, rival: AUC.
+        own, rival: the figure of each.
         low, high: confidence interval of own - rival.
-        p_value: of no difference in AUC, two-sided.
+        p_value: of no difference, two-sided.
         accuracy_p_value: of no difference in accuracy (McNemar's exact test); None without calls.
         rows: how many there are.
     """
@@ -75,6 +75,26 @@ def compare(
         first, second, gain - width, gain + width, p_value,
         _mcnemar(labels, *calls) if calls else None, len(labels),
     )  # fmt: skip
+
+
+def compare_merits(own: Array, rival: Array, confidence: float) -> Difference:
+    """Compare the merits that two models have unit by unit (paired t test).
+
+    Args:
+        own: how good each answer of the one model is, larger is better.
+        rival: the same of the other, for the same units.
+        confidence: of the interval, 0 to 1.
+    """
+    from scipy.stats import t
+
+    gains, free = own - rival, len(own) - 1
+    gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
+    width = float(t.ppf((1 + confidence) / 2, free)) * error
+    certain = 1.0 if gain == 0 else 0.0
+    p_value = float(2 * t.sf(abs(gain) / error, free)) if error > 0 else certain
+    return Difference(
+        float(own.mean()), float(rival.mean()), gain - width, gain + width, p_value, None, len(own)
+    )
 
 
 def justified_shift(

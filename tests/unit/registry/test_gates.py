@@ -153,6 +153,35 @@ def test_units_of_their_own_are_compared_beside_the_figures_of_the_training(monk
     assert found(lambda x: curve(-x)) == {**same, "comparison_tolerance: champion": False}
 
 
+@pytest.mark.parametrize(
+    ("own", "rows", "passed"), [(0.05, 300, True), (-0.05, 300, False), (-0.05, 19, True)]
+)
+def test_lists_are_compared_by_their_mean_merit(monkeypatch, own, rows, passed):
+    """A merit that is lower by 0.05 is refused, where there are enough lists to say so."""
+    tags = {"gate_metric": "ndcg", "metrics": json.dumps({"model": {"ndcg": 0.5}})}
+    noise = np.random.default_rng(5).normal(0.5, 0.1, size=rows)
+    fresh = Fresh("lists", np.ones(rows, dtype=int), lambda model: model.merits, merit="NDCG@10")
+    former = Release("m", "0.9.0", 2, "run", (), "", {})
+    monkeypatch.setattr(
+        releases, "load", lambda release, settings: SimpleNamespace(merits=noise[::-1])
+    )
+    asked = trial(curve, fresh=fresh)
+    asked = replace(
+        asked,
+        release=replace(RELEASE, tags=tags),
+        probe=Listing(),
+        model=SimpleNamespace(merits=noise + own),
+    )
+    [found] = _comparisons(asked, former, SETTINGS)
+    assert found.passed == passed
+    told = "NDCG@10 " if rows == 300 else "not measurable: there are 19 fresh rows"
+    assert found.detail.startswith(told)
+
+
+class Listing(Probe):
+    is_probability = False
+
+
 LABELS = (X + np.random.default_rng(5).normal(size=300) > 0).astype(int)
 
 
