@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,38 +152,70 @@ def test_the_same_seed_writes_the_same_script(made, settings, tmp_path):
     )
 
 
-def test_a_killed_stage_leaves_nothing_finished_and_is_done_again(made, store, settings, tmp_path):
-    """Kill the encode half way: earlier stages are reused, the stage itself runs again."""
-    small = brief("whole", width=640, height=360)  # its own video stage, the same script and voice
-    (tmp_path / "brief.json").write_text(small.model_dump_json())
+def kill_a_stage(name: str, brief: VideoBrief, root: Path, folder: Path, halfway: str) -> None:
+    """Run a stage in a worker of its own, and SIGKILL that once there is such a file in its work.
+
+    Args:
+        name: the stage.
+        brief: of the video.
+        root: of the store.
+        folder: empty; the worker's temporary files go there.
+        halfway: pattern under `folder`.
+    """
+    (folder / "brief.json").write_text(brief.model_dump_json())
     code = textwrap.dedent(f"""
         from pathlib import Path
         from ml.generation import gate_approval, pipeline
         from ml.generation.artifacts import LocalStore
         from ml.generation.brief import VideoBrief
         from ml.settings import get_settings
-        brief = VideoBrief.model_validate_json(Path({str(tmp_path / "brief.json")!r}).read_text())
-        pipeline.run_stage("video", brief, store=LocalStore(Path({str(store._root)!r})),
+        brief = VideoBrief.model_validate_json(Path({str(folder / "brief.json")!r}).read_text())
+        pipeline.run_stage({name!r}, brief, store=LocalStore(Path({str(root)!r})),
                            settings=get_settings())
     """)
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         start_new_session=True,
-        env=os.environ | {"TMPDIR": str(tmp_path), "YTEMPIRE_GATE_RETRIES": "0"},
+        env=os.environ | {"TMPDIR": str(folder), "YTEMPIRE_GATE_RETRIES": "0"},
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("ytempire-video-*/work/video.mp4")):
+    while not list(folder.glob(halfway)):
         assert process.poll() is None, "the stage ended before it could be killed"
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def test_a_killed_encode_leaves_nothing_finished_and_is_done_again(made, store, settings, tmp_path):
+    """Kill it half way: earlier stages are reused, the stage itself runs again."""
+    small = brief("whole", width=640, height=360)  # its own video stage, the same script and voice
+    kill_a_stage("video", small, store._root, tmp_path, "ytempire-video-*/work/video.mp4")
     assert pipeline.run_stage("voice", small, store=store, settings=settings).reused
     result = pipeline.run_stage("video", small, store=store, settings=settings)
     assert not result.reused
     assert result.metrics["duration_s"] == pytest.approx(
         made["video"].metrics["duration_s"], abs=0.1
     )
+
+
+@pytest.mark.parametrize("name", ["script", "voice", "thumbnail", "gate", "publish"])
+def test_a_worker_killed_in_any_stage_costs_that_stage_alone(made, store, settings, tmp_path, name):
+    """What it had uploaded by then, all but the result, does not count."""
+    copied = LocalStore(tmp_path / "store")
+    shutil.copytree(store._root, copied._root)
+    [kept] = copied._root.glob(f"**/{name}/{made[name].input_hash}/result.json")
+    kept.unlink()
+    (tmp_path / "work").mkdir()
+    kill_a_stage(name, brief("whole"), copied._root, tmp_path / "work", f"ytempire-{name}-*")
+    assert not kept.exists()
+    again = pipeline.run_stage(name, brief("whole"), store=copied, settings=settings)
+    assert not again.reused
+    assert set(again.outputs) == set(made[name].outputs)
+    [needs] = [stage.needs for stage in pipeline.STAGES if stage.name == name]
+    for need in needs:
+        assert pipeline.run_stage(need, brief("whole"), store=copied, settings=settings).reused
+    assert pipeline.run_stage(name, brief("whole"), store=copied, settings=settings).reused
 
 
 def test_a_scheduled_video_is_recorded_once_however_often_its_stages_run(settings):
