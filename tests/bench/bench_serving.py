@@ -157,7 +157,9 @@ def settle(process):
 def measure(port, process, sets, seconds):
     """Medians of the runs of each set, and the latencies of every run."""
     for requests, rate in sets.values():
-        asyncio.run(open_loop(port, requests, rate, 2))  # warm
+        # Warm, in every worker: at a low rate one connection alone would be used.
+        asyncio.run(closed_loop(port, requests, 1))
+        asyncio.run(open_loop(port, requests, rate, 2))
     runs = {}
     for number in range(RUNS):
         for name, (requests, rate) in sets.items():

@@ -35,6 +35,8 @@ AWAY_S = 900.0
 LOCK_MINUTES = 30
 MOST_FAILURES = 5
 _ASK_AGAIN_S = 1.0
+# So long after the request that found a copy old: it has gone by then, and pays nothing for it.
+_BEHIND_S = 0.01
 _ANSWER_TIMEOUT_S = 2.0
 _MOST_COPIES = 10_000
 _LOCK_SPACE = 4_729_011
@@ -101,6 +103,7 @@ class KeyDirectory:
         self._url = libpq_url(database_url)
         self._copies: dict[str, tuple[float, Record | None]] = {}
         self._pending: dict[str, tuple[float, Future[Record | None]]] = {}
+        self._due: dict[str, asyncio.TimerHandle] = {}
         self._ask_again_at = 0.0
         self._lost_at: float | None = None
         self._opening = threading.Lock()
@@ -109,14 +112,18 @@ class KeyDirectory:
         self._threads: ThreadPoolExecutor | None = None
 
     def copy(self, key_id: str) -> tuple[bool, Record | None]:
-        """What is known without asking: whether there is a usable copy, and the copy."""
+        """What is known without asking: whether there is a usable copy, and the copy.
+
+        To be called in the event loop, which has an old copy refreshed a moment later.
+        """
         known = self._copies.get(key_id)
         if known is None:
             return False, None
         now = time.monotonic()
         age = now - known[0]
-        if age > FRESH_S and now >= self._ask_again_at:
-            self._refresh(key_id)
+        if age > FRESH_S and now >= self._ask_again_at and key_id not in self._due:
+            loop = asyncio.get_running_loop()
+            self._due[key_id] = loop.call_later(_BEHIND_S, self._refresh_due, key_id)
         # What was away some time ago may be back: then the copy is worth no more than otherwise.
         is_away = self._lost_at is not None and now - self._lost_at < STALE_S
         return age <= (AWAY_S if is_away else STALE_S), known[1]
@@ -159,6 +166,9 @@ class KeyDirectory:
 
     def close(self) -> None:
         """Close the connections; the next question opens them again."""
+        for timer in self._due.values():
+            timer.cancel()
+        self._due.clear()
         with self._opening:
             threads, self._threads = self._threads, None
             self._pending.clear()
@@ -167,6 +177,10 @@ class KeyDirectory:
         for connection in self._connections:
             connection.close()
         self._of_thread = threading.local()
+
+    def _refresh_due(self, key_id: str) -> None:
+        del self._due[key_id]
+        self._refresh(key_id)
 
     def _refresh(self, key_id: str) -> Future[Record | None]:
         """Ask in a thread; requests that want the same at the same time share the answer."""

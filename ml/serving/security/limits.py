@@ -42,6 +42,8 @@ _ASK_AGAIN_S = 1.0
 # A worker takes a thousandth of a large quota at once, so that a hot caller costs few round trips.
 _LEASE = 1000
 _LEASE_S = 1.0
+# What is used up of it is taken anew so long after the request that noticed: it has gone by then.
+_BEHIND_S = 0.01
 _MOST_KEYS = 10_000
 
 
@@ -136,6 +138,7 @@ class _Lease:
     until: float
     remaining: int
     reset_s: float
+    is_renewed: bool = False
 
 
 class Limiter:
@@ -154,12 +157,17 @@ class Limiter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Redis | None = None
         self._script: Any = None
+        self._renewals: set[asyncio.Task[None]] = set()
 
     async def take(self, key: str, limit: Limit) -> Decision:
         """Take one call of the quota of `key`. Answers also without Redis."""
-        lease = self._leases.get(key)
-        if lease is not None and lease.left > 0 and time.monotonic() < lease.until:
+        lease, now = self._leases.get(key), time.monotonic()
+        if lease is not None and lease.left > 0 and now < lease.until:
             lease.left -= 1
+            if not lease.is_renewed and (
+                lease.until - now < _LEASE_S / 2 or lease.left < _lease_of(limit) / 4
+            ):
+                self._renew_later(key, limit, lease)
             return Decision(limit, True, lease.remaining + lease.left, lease.reset_s, 0.0)
         if self._url is not None and time.monotonic() >= self._ask_again_at:
             if self._is_away:
@@ -173,24 +181,30 @@ class Limiter:
 
     async def close(self) -> None:
         """Close the connections."""
+        for renewal in self._renewals:
+            renewal.cancel()
         if self._client is not None:
             await self._client.aclose()
             self._client = self._loop = None
 
     async def _take_shared(self, key: str, limit: Limit) -> Decision:
+        given, remaining, reset_s, retry_s = await self._ask(key, limit, _lease_of(limit))
+        in_advance = self._lease(key, given - 1, remaining, reset_s) if given > 1 else 0
+        return Decision(limit, given > 0, remaining + in_advance, reset_s, retry_s)
+
+    async def _ask(self, key: str, limit: Limit, wanted: int) -> tuple[int, int, float, float]:
+        """How many of the wanted calls are given, how many are left, `reset_s` and `retry_s`."""
         interval_us = limit.seconds / limit.calls * 1e6
         script = self._shared_script()
         # For connecting, logging in and asking together.
         async with asyncio.timeout(_REDIS_TIMEOUT_S):
             given, remaining, reset_us, retry_us = await script(
-                keys=[_PREFIX + key],
-                args=[interval_us, limit.calls, max(1, limit.calls // _LEASE)],
+                keys=[_PREFIX + key], args=[interval_us, limit.calls, wanted]
             )
         if self._is_away:
             self._is_away, self._ask_again_at = False, 0.0
             log.warning("rate limits are shared again")
-        in_advance = self._lease(key, given, remaining, reset_us / 1e6) if given > 1 else 0
-        return Decision(limit, given > 0, remaining + in_advance, reset_us / 1e6, retry_us / 1e6)
+        return given, remaining, reset_us / 1e6, retry_us / 1e6
 
     def _lease(self, key: str, given: int, remaining: int, reset_s: float) -> int:
         if len(self._leases) >= _MOST_KEYS:
@@ -199,8 +213,32 @@ class Limiter:
         lease = self._leases.get(key)
         # Two requests may have asked at the same time.
         kept = lease.left if lease is not None and now < lease.until else 0
-        self._leases[key] = _Lease(kept + given - 1, now + _LEASE_S, remaining, reset_s)
-        return kept + given - 1
+        self._leases[key] = _Lease(kept + given, now + _LEASE_S, remaining, reset_s)
+        return kept + given
+
+    def _renew_later(self, key: str, limit: Limit, lease: _Lease) -> None:
+        """Take anew what is used up, behind the requests: a steady caller waits for no Redis."""
+        lease.is_renewed = True
+
+        def renew() -> None:
+            task = loop.create_task(self._renew(key, limit, lease))
+            self._renewals.add(task)
+            task.add_done_callback(self._renewals.discard)
+
+        loop = asyncio.get_running_loop()
+        loop.call_later(_BEHIND_S, renew)
+
+    async def _renew(self, key: str, limit: Limit, lease: _Lease) -> None:
+        if self._is_away or self._leases.get(key) is not lease:
+            return  # a request asks whether Redis is back, or has renewed it already
+        try:
+            wanted = max(1, _lease_of(limit) - lease.left)
+            given, remaining, reset_s, _ = await self._ask(key, limit, wanted)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._lost(error)
+            return
+        if given:
+            self._lease(key, given, remaining, reset_s)
 
     def _shared_script(self) -> Any:
         loop = asyncio.get_running_loop()
@@ -223,3 +261,7 @@ class Limiter:
 
     def _share(self, limit: Limit) -> Limit:
         return Limit(max(1, limit.calls // self._workers), limit.seconds)
+
+
+def _lease_of(limit: Limit) -> int:
+    return max(1, limit.calls // _LEASE)
