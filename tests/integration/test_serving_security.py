@@ -322,6 +322,34 @@ def test_calls_taken_in_advance_stay_within_the_quota(api_settings: Settings) ->
     assert not two[-1].allowed
 
 
+def test_a_steady_caller_waits_once_and_is_charged_for_what_it_uses(
+    api_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leases of 120 calls are renewed behind the requests; nothing comes back meanwhile."""
+    limit, calls, key = Limit(120_000, 36_000_000), 50, uuid.uuid4().hex
+    waited, take_shared = [], Limiter._take_shared
+
+    async def noted(self: Limiter, key: str, limit: Limit) -> Decision:
+        waited.append(key)
+        return await take_shared(self, key, limit)
+
+    monkeypatch.setattr(Limiter, "_take_shared", noted)
+
+    async def ask() -> Decision:
+        steady, other = (Limiter(api_settings.require("redis_url"), 2) for _ in range(2))
+        for _ in range(calls):
+            assert (await steady.take(key, limit)).allowed
+            await asyncio.sleep(0.05)
+        # Two and a half seconds are more than two leases last.
+        assert waited == [key]
+        seen = await other.take(key, limit)
+        await asyncio.gather(steady.close(), other.close())
+        return seen
+
+    seen = asyncio.run(ask())
+    assert limit.calls - calls - 120 - 1 <= seen.remaining < limit.calls - calls
+
+
 def test_known_keys_work_while_postgres_is_away(api_settings: Settings) -> None:
     key, secret = create_key(api_settings, "steady", ["caller"])
     _, unknown = create_key(api_settings, "unseen", ["caller"])
