@@ -88,7 +88,7 @@ class YouTube:
         if units:
             self.book(UNITS, units)
         request.add_response_callback(self._look_at_clock)
-        return translated(lambda: request.execute(num_retries=_RETRIES))
+        return whole(translated(lambda: request.execute(num_retries=_RETRIES)))
 
     def _look_at_clock(self, response: Any) -> None:
         if date := response.get("date"):
@@ -138,6 +138,8 @@ def translated(call: Callable[[], Any]) -> Any:
         AccountSuspendedError: if the account is suspended or closed.
         FatalError: if it refuses otherwise.
     """
+    from http.client import HTTPException
+
     import httplib2
     from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
     from googleapiclient.errors import HttpError
@@ -155,14 +157,27 @@ def translated(call: Callable[[], Any]) -> Any:
         ) from error
     except (TransportError, httplib2.HttpLib2Error, OSError) as error:
         raise ProviderError(f"youtube does not answer: {error}") from error
+    except HTTPException as error:
+        raise ProviderError(f"youtube's answer breaks off: {error}") from error
     except GoogleAuthError as error:
         raise SourceUnavailableError(f"youtube: {error}") from error
+
+
+def whole(answer: Any) -> Any:
+    """The answer, unless it is a text: Google's client hands out as it came what is no JSON.
+
+    Raises:
+        ProviderError: if it breaks off.
+    """
+    if isinstance(answer, str) and answer:
+        raise ProviderError(f"youtube's answer breaks off after {len(answer)} characters")
+    return answer
 
 
 def reason_of(error: Any) -> str:
     """Google's word for why it refuses, empty without one."""
     try:
-        errors = json.loads(error.content)["error"]["errors"]
+        errors = json.loads(getattr(error, "content", ""))["error"]["errors"]
         return str(errors[0]["reason"])
     except (ValueError, KeyError, TypeError, IndexError):
         return ""

@@ -23,7 +23,6 @@ import os
 import resource
 import statistics
 import tempfile
-import time
 from collections import Counter, defaultdict
 from dataclasses import asdict
 from datetime import datetime
@@ -82,16 +81,17 @@ def s8(arguments: argparse.Namespace) -> dict[str, object]:
         plain = get_settings().model_copy(update={"outbox_dir": Path(folder) / "outbox"})
         once = plain.model_copy(update={"gate_retries": 0})
         store = LocalStore(Path(folder) / "store")
-        stages, total = {}, 0.0
+        stages, total, cost = {}, 0.0, 0.0
         for stage in pipeline.STAGES:
             stages[stage.name], result = _timed(stage.name, brief, store, once)
             total += result.seconds
+            cost += result.cost_usd
             if stage.name == "video":
                 report["duration_s"] = result.metrics["duration_s"]
                 report["encode_seconds"] = result.metrics["encode_seconds"]
             if stage.name == "gate":
                 report["gate"] = {k: result.metrics[k] for k in ("verdict", "checkpoints")}
-        report |= {"stages": stages, "seconds": round(total, 1), "cost_usd": 0.0}
+        report |= {"stages": stages, "seconds": round(total, 1), "cost_usd": cost}
         report["videos_a_day"] = round(86400 / total)
         agreeing = once.model_copy(update={"script_strategy": "self_consistency"})
         upright = once.model_copy(update={"video_vertical": True})
@@ -151,28 +151,35 @@ def without(text: str, topic: str) -> str:
 def videos(briefs: list[VideoBrief], store: LocalStore, settings: Settings) -> dict[str, object]:
     """Make whole videos; seconds by stage, verdicts, measured checks."""
     by_stage: dict[str, list[float]] = defaultdict(list)
+    cost_by_stage: dict[str, float] = defaultdict(float)
     verdicts: Counter[str] = Counter()
-    durations, sync, totals = [], [], []
+    durations, sync, totals, voiced, encoded = [], [], [], [], []
     for brief in briefs:
-        started = time.monotonic()
         results = pipeline.run_all(brief, store=store, settings=settings)
-        totals.append(time.monotonic() - started)
         done = {result.stage: result for result in results}
+        # A script that is there already counts with the seconds that it took.
+        totals.append(sum(result.seconds for result in results))
         for name, result in done.items():
             by_stage[name].append(result.seconds)
+            cost_by_stage[name] += result.cost_usd
         gate = json.loads(store.get_text(done["gate"].outputs["gate.json"]["key"]))
         checks = {check["name"]: check["value"] for check in gate["checks"]}
         verdicts[gate["verdict"]] += 1
         sync.append(checks["caption_sync_ms"])
         durations.append(checks["duration_s"])
+        voiced.append(done["voice"].seconds / durations[-1])
+        encoded.append(done["video"].metrics["encode_seconds"] / durations[-1])
     return {
         "videos": len(briefs),
         "seconds_by_stage": {name: _spread(values) for name, values in by_stage.items()},
-        "seconds_after_the_script": _spread(totals),
+        "seconds_per_video": _spread(totals),
+        "videos_per_hour": round(3600 * len(totals) / sum(totals), 1),
         "duration_s": _spread(durations),
+        "real_time_factor": {"voice": _spread(voiced), "encode": _spread(encoded)},
         "caption_sync_ms": _spread(sync),
         "verdicts": dict(verdicts),
-        "cost_usd": 0.0,
+        "share_passed_unaided": round(verdicts["pass"] / len(briefs), 4),
+        "cost_usd_by_stage": {name: round(cost, 6) for name, cost in cost_by_stage.items()},
     }
 
 

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import compress
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,6 +19,7 @@ import httpx
 import imageio_ffmpeg
 import pytest
 from PIL import Image
+from tenacity import wait_none
 
 from ml.exceptions import (
     FatalError,
@@ -32,6 +35,7 @@ from ml.publishing.credentials import refresh_token, save_token
 from ml.publishing.metrics import collect_metrics
 from ml.publishing.reach import collect_reach
 from ml.publishing.release import RejectedUploadError, owner, release, unpublish
+from ml.publishing.upload import _patiently
 from ml.publishing.youtube_client import AccountSuspendedError
 from ml.settings import Settings
 from ml.sources.youtube_data import PACIFIC
@@ -61,7 +65,9 @@ def files(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def tube(settings: Settings, tmp_path_factory) -> Settings:
+def tube(settings: Settings, world, tmp_path_factory) -> Settings:
+    # The uploads of all these tests are more than a day's.
+    world.app.state.world.daily_quota = 1_000_000
     with connect(settings.require("database_url")) as conn:
         put_channels(conn, [CHANNEL])
     return settings.model_copy(
@@ -224,6 +230,37 @@ def test_refusals_leave_the_video_to_be_published_later(tube, faults, uploads):
     )
     faults("503;times=2;path=upload_id, 429;times=1;retry_after=0;path=thumbnails")
     assert release("v-later", tube).status == "published"
+
+
+@pytest.mark.parametrize(
+    "path", ["upload/youtube/v3/videos", "upload_id", "thumbnails", "captions"]
+)
+@pytest.mark.parametrize("fault", ["401", "500", "truncate", "cut"])
+def test_whatever_youtube_answers_the_video_is_out_once_in_the_end(
+    tube, approve, faults, uploads, monkeypatch, fault, path
+):
+    """In every call of an upload: one line that says what failed, and nothing twice."""
+    monkeypatch.setattr(_patiently, "wait", wait_none())
+    monkeypatch.setattr("googleapiclient.http._should_retry_response", lambda *_: False)
+    name = approve(f"v-{fault[:3]}-{path[-4:]}")
+    with connect(tube.require("database_url")) as conn:
+        conn.execute("truncate ops.quota_ledger")  # ours does not know that
+    before = len(uploads.complete())
+    faults(f"{fault};path={path}")
+    with suppress(ProviderError, SourceUnavailableError):
+        release(name, tube)
+    faults("")
+    assert release(name, tube).status == "published"
+    assert len(uploads.complete()) == before + 1
+    marked = (f"ytempire {name}" in each.resource["snippet"]["tags"] for each in uploads.complete())
+    (made,) = compress(uploads.complete(), marked)
+    assert made.received == made.size
+    assert made.contrast is not None
+    assert len(made.captions) == 1
+    with connect(tube.require("database_url")) as conn:
+        conn.execute("truncate ops.quota_ledger")
+        for table in ("publications", "videos", "video_schedule"):
+            conn.execute(f"delete from content.{table} where video_id = %s".encode(), (name,))
 
 
 def test_a_rejected_upload_closes_the_channel_for_a_day(tube, approve):
