@@ -56,8 +56,9 @@ class Tab:
     def value(self, script: str) -> Any:
         """What an expression or a promise is."""
         answer = self.call(
-            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
-        )
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True,
+            userGesture=True,  # without one nothing may play sound
+        )  # fmt: skip
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
