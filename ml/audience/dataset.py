@@ -18,13 +18,13 @@ from ml.storage.postgres import connect
 from ml.topics import embeddings
 
 # A segment takes to a topic when its lists show it for the first time. Of one day's topics the one
-# with the best places comes last, so that it counts as the latest.
+# with the best places of that day comes last, so that it counts as the latest ever after.
 QUERY = """
     select
         segment_id,
         topic_id,
         min(observed_date) as first_date,
-        sum(coalesce(place_weight, 0)) as place_weight
+        (array_agg(coalesce(place_weight, 0) order by observed_date))[1] as place_weight
     from marts.fct_segment_topic_engagement
     where is_synthetic = %(synthetic)s
         and observed_date > %(start)s::date

@@ -157,8 +157,7 @@ def _resume(request: Any, session: str, size: int) -> dict[str, Any] | None:
         lambda: request.http.request(session, method="PUT", headers=headers)
     )
     if response.status in (200, 201):
-        found: dict[str, Any] = whole(request.postproc(response, content))
-        return found
+        return whole(translated(lambda: request.postproc(response, content)))
     if response.status >= 500 or response.status in (401, 429):
         raise ProviderError(f"youtube answers {response.status} about an upload under way")
     if response.status == 308:
@@ -186,7 +185,7 @@ def _send(request: Any, keep_session: Callable[[str], None]) -> dict[str, Any]:
                 ) from error
             raise
         if found is not None:
-            return dict(whole(found))
+            return whole(found)
 
 
 # The client's own retries send a chunk again from a stream that it has read to its end. Asked anew

@@ -157,20 +157,20 @@ def translated(call: Callable[[], Any]) -> Any:
         ) from error
     except (TransportError, httplib2.HttpLib2Error, OSError) as error:
         raise ProviderError(f"youtube does not answer: {error}") from error
-    except HTTPException as error:
+    except (HTTPException, UnicodeDecodeError) as error:
         raise ProviderError(f"youtube's answer breaks off: {error}") from error
     except GoogleAuthError as error:
         raise SourceUnavailableError(f"youtube: {error}") from error
 
 
-def whole(answer: Any) -> Any:
-    """The answer, unless it is a text: Google's client hands out as it came what is no JSON.
+def whole(answer: Any) -> dict[str, Any]:
+    """The answer, if it is a document: Google's client hands out as it came what is no JSON.
 
     Raises:
         ProviderError: if it breaks off.
     """
-    if isinstance(answer, str) and answer:
-        raise ProviderError(f"youtube's answer breaks off after {len(answer)} characters")
+    if not isinstance(answer, dict):
+        raise ProviderError("youtube's answer breaks off")
     return answer
 
 

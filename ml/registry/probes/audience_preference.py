@@ -31,6 +31,7 @@ class AudiencePreferenceProbe(Probe):
     """How well topics suit a segment: the place of each on its list, 0 (first) to 1 (last)."""
 
     name = "audience_preference"
+    is_probability = False
     unit = "segment_id"
     tolerance = 0.25
 

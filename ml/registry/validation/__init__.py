@@ -217,7 +217,7 @@ def _compared(
             rivals["champion"] = said
             if not fresh.merit:
                 calls["champion"] = (probe.calls(trial.release, own), probe.calls(rival, said))
-    if "champion" in rivals and probe.is_probability:
+    if "champion" in rivals and probe.is_probability and not fresh.merit:
         shift = justified_shift(fresh.labels, own, rivals["champion"], criteria.confidence)
         # No criterion: a rollout must know how far the scores may differ.
         yield Finding(_SHIFT, shift, 1.0, True, "as far as outcomes justify it")

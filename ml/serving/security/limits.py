@@ -157,6 +157,7 @@ class Limiter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Redis | None = None
         self._script: Any = None
+        self._due: set[asyncio.TimerHandle] = set()
         self._renewals: set[asyncio.Task[None]] = set()
 
     async def take(self, key: str, limit: Limit) -> Decision:
@@ -181,8 +182,12 @@ class Limiter:
 
     async def close(self) -> None:
         """Close the connections."""
+        for timer in self._due:
+            timer.cancel()
+        self._due.clear()
         for renewal in self._renewals:
             renewal.cancel()
+        await asyncio.gather(*self._renewals, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
             self._client = self._loop = None
@@ -221,12 +226,14 @@ class Limiter:
         lease.is_renewed = True
 
         def renew() -> None:
+            self._due.discard(timer)
             task = loop.create_task(self._renew(key, limit, lease))
             self._renewals.add(task)
             task.add_done_callback(self._renewals.discard)
 
         loop = asyncio.get_running_loop()
-        loop.call_later(_BEHIND_S, renew)
+        timer = loop.call_later(_BEHIND_S, renew)
+        self._due.add(timer)
 
     async def _renew(self, key: str, limit: Limit, lease: _Lease) -> None:
         if self._is_away or self._leases.get(key) is not lease:

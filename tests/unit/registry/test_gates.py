@@ -169,17 +169,12 @@ def test_lists_are_compared_by_their_mean_merit(monkeypatch, own, rows, passed):
     asked = replace(
         asked,
         release=replace(RELEASE, tags=tags),
-        probe=Listing(),
         model=SimpleNamespace(merits=noise + own),
     )
     [found] = _comparisons(asked, former, SETTINGS)
     assert found.passed == passed
     told = "NDCG@10 " if rows == 300 else "not measurable: there are 19 fresh rows"
     assert found.detail.startswith(told)
-
-
-class Listing(Probe):
-    is_probability = False
 
 
 LABELS = (X + np.random.default_rng(5).normal(size=300) > 0).astype(int)
