@@ -143,7 +143,7 @@ def _upload(candidate: Candidate, settings: Settings) -> _Uploaded:
     mlflow.set_experiment(settings.mlflow_experiment)
     with mlflow.start_run(run_name=candidate.name) as run:
         mlflow.log_params(_flat(candidate.params))
-        mlflow.log_input(_dataset(candidate), context="training")
+        _log_dataset(_dataset(candidate))
         texts = {
             "model_card.md": candidate.card,
             "feature_statistics.json": feature_statistics(candidate.dataset),
@@ -212,6 +212,27 @@ def _dataset(candidate: Candidate) -> Any:
         name=candidate.tags.get("feature_service", candidate.name),
         digest=candidate.tags.get("data_digest", candidate.fingerprint)[:36],
     )
+
+
+def _log_dataset(dataset: Any) -> None:
+    """Tell the run of its dataset.
+
+    MLflow looks whether it has the dataset and then adds it, so of two trainings on the same one
+    that come at once it refuses one. Asked again, it has it.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+
+    def was_added_meanwhile(error: BaseException) -> bool:
+        return isinstance(error, MlflowException) and "dataset_pk" in str(error)
+
+    Retrying(
+        retry=retry_if_exception(was_added_meanwhile),
+        stop=stop_after_attempt(3),
+        wait=wait_random(0.05, 0.5),
+        reraise=True,
+    )(lambda: mlflow.log_input(dataset, context="training"))
 
 
 def _ensure_registered(registry: Any, name: str) -> None:

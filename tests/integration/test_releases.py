@@ -56,13 +56,17 @@ BY_TEST = Cause("test", "because the test says so")
 @pytest.fixture(scope="module")
 def settings(own_database: Settings, tmp_path_factory) -> Iterator[Settings]:
     """A registry that is empty of the model, and left so; rollouts that need no patience."""
-    if releases.versions(NAME, own_database):
-        client(own_database).delete_registered_model(NAME)
+
+    def empty() -> None:
+        if releases.versions(NAME, own_database):
+            client(own_database).delete_registered_model(NAME)
+
+    empty()
     quick = {"rollout_window_s": 0.0, "rollout_min_answers": 20, "rollout_longest_s": 600.0}
     quick |= {"rollout_score_shift": 0.2}
     folder = tmp_path_factory.mktemp("cache")
     yield own_database.model_copy(update={**quick, "model_cache_dir": folder})
-    client(own_database).delete_registered_model(NAME)
+    empty()
 
 
 @pytest.fixture(autouse=True)
@@ -364,6 +368,27 @@ def test_recordings_at_once_take_versions_of_their_own(settings, tmp_path):
         assert client(settings).get_run(release.run_id).data.tags["version"] == release.version
     verdict = audit.verify(settings)
     assert (verdict.broken, verdict.rows) == (None, rows + 3)
+
+
+def test_one_dataset_is_logged_by_many_at_once(settings):
+    """MLflow looks for it and then adds it, and tells those who come between that it is there."""
+    import mlflow
+
+    client(settings)
+    mlflow.set_experiment(settings.mlflow_experiment)
+    count, tries = 8, 5
+    together = threading.Barrier(count, timeout=60)
+
+    def log(dataset) -> int:
+        with mlflow.start_run() as run:
+            together.wait()
+            recording._log_dataset(dataset)
+        return len(client(settings).get_run(run.info.run_id).inputs.dataset_inputs)
+
+    with ThreadPoolExecutor(count) as pool:
+        for _ in range(tries):
+            dataset = mlflow.data.from_pandas(tiny_model.frame(5), digest=uuid4().hex)
+            assert list(pool.map(log, [dataset] * count)) == [1] * count
 
 
 def test_what_a_frozen_champion_refused_is_decided_again_once_it_thaws(settings, tmp_path):
