@@ -169,15 +169,23 @@ def _resume(request: Any, session: str, size: int) -> dict[str, Any] | None:
 
 
 def _send(request: Any, keep_session: Callable[[str], None]) -> dict[str, Any]:
+    from google_auth_httplib2 import AuthorizedHttp
     from googleapiclient.errors import HttpError
 
     if request.resumable_uri is None:
         _open(request, keep_session)
+    # Refused, the client would take a new token and send the chunk from a stream that it has read
+    # to its end: YouTube waits for the rest until both give up.
+    http = AuthorizedHttp(request.http.credentials, request.http.http, refresh_status_codes=())
     while True:
         try:
-            found = _patiently(lambda: translated(request.next_chunk)[1])
+            found = _patiently(lambda: translated(lambda: request.next_chunk(http=http))[1])
         except FatalError as error:
             cause = error.__cause__
+            if isinstance(cause, HttpError) and cause.resp.status == 401:
+                raise ProviderError(
+                    "youtube refuses the token amid an upload; the next try takes a new one"
+                ) from error
             gone = isinstance(cause, HttpError) and cause.resp.status in (404, 410)
             if gone and reason_of(cause) in ("", "notFound"):
                 raise ProviderError(

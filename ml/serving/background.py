@@ -7,6 +7,9 @@ import contextlib
 import threading
 from collections.abc import Callable
 
+# What a request finds old is renewed so long after it: it has gone by then, and pays nothing.
+BEHIND_S = 0.01
+
 
 async def apart(work: Callable[[], None]) -> None:
     """Run `work` in a daemon thread: the event loop would wait at its end for one of its own.

@@ -191,7 +191,7 @@ def _read(conn: psycopg.Connection, settings: Settings, before: Contents) -> Con
     bounds = {"as_of": as_of}
     [(mark,)] = conn.execute(_MARK, bounds).fetchall()
     if mark == before.mark:
-        # Ten thousand topics take the interpreter from requests for half a second.
+        # Ten thousand topics take the interpreter from requests for a tenth of a second.
         return replace(before, as_of=as_of, performance=performance, business=business)
     videos: dict[str, list[str]] = {}
     for topic_id, video_id, _ in conn.execute(_VIDEOS, bounds):

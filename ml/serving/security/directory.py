@@ -22,6 +22,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from ml.exceptions import ServiceUnavailableError
+from ml.serving.background import BEHIND_S
 from ml.serving.security.callers import Caller, granted
 from ml.storage.postgres import libpq_url
 
@@ -35,8 +36,6 @@ AWAY_S = 900.0
 LOCK_MINUTES = 30
 MOST_FAILURES = 5
 _ASK_AGAIN_S = 1.0
-# So long after the request that found a copy old: it has gone by then, and pays nothing for it.
-_BEHIND_S = 0.01
 _ANSWER_TIMEOUT_S = 2.0
 _MOST_COPIES = 10_000
 _LOCK_SPACE = 4_729_011
@@ -123,7 +122,7 @@ class KeyDirectory:
         age = now - known[0]
         if age > FRESH_S and now >= self._ask_again_at and key_id not in self._due:
             loop = asyncio.get_running_loop()
-            self._due[key_id] = loop.call_later(_BEHIND_S, self._refresh_due, key_id)
+            self._due[key_id] = loop.call_later(BEHIND_S, self._refresh_due, key_id)
         # What was away some time ago may be back: then the copy is worth no more than otherwise.
         is_away = self._lost_at is not None and now - self._lost_at < STALE_S
         return age <= (AWAY_S if is_away else STALE_S), known[1]

@@ -19,6 +19,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from ml.serving.background import BEHIND_S
+
 log = logging.getLogger(__name__)
 
 # One round trip, one script: two workers cannot both take the last call. Times in microseconds by
@@ -42,8 +44,6 @@ _ASK_AGAIN_S = 1.0
 # A worker takes a thousandth of a large quota at once, so that a hot caller costs few round trips.
 _LEASE = 1000
 _LEASE_S = 1.0
-# What is used up of it is taken anew so long after the request that noticed: it has gone by then.
-_BEHIND_S = 0.01
 _MOST_KEYS = 10_000
 
 
@@ -232,7 +232,7 @@ class Limiter:
             task.add_done_callback(self._renewals.discard)
 
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(_BEHIND_S, renew)
+        timer = loop.call_later(BEHIND_S, renew)
         self._due.add(timer)
 
     async def _renew(self, key: str, limit: Limit, lease: _Lease) -> None:
