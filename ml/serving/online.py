@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _MOST_LAYOUTS = 1000
 _BYTES_AT_ONCE = 24_000
+# After a store that hangs no request waits for its timeout for so long.
+_PAUSE_S = 1.0
 
 
 class OnlineReader:
@@ -36,6 +39,7 @@ class OnlineReader:
         self._store: FeatureStore | None = None
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._opening = threading.Lock()
+        self._pause_until = 0.0
         self._batched: Batcher[tuple[Layout, str], Row] = Batcher(self._fetch, limit=256)
 
     def known(self, references: Sequence[str]) -> Layout | None:
@@ -94,6 +98,8 @@ class OnlineReader:
     async def _fetch(self, wanted: Sequence[tuple[Layout, str]]) -> list[Row]:
         import redis.exceptions
 
+        if time.monotonic() < self._pause_until:
+            raise ServiceUnavailableError("the online store did not answer a moment ago")
         pool: Any = self._redis.connection_pool
         try:
             connection = await pool.get_connection()
@@ -106,6 +112,8 @@ class OnlineReader:
             finally:
                 await pool.release(connection)
         except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
+            if isinstance(error, redis.exceptions.TimeoutError | TimeoutError):
+                self._pause_until = time.monotonic() + _PAUSE_S
             raise ServiceUnavailableError(
                 f"the online store does not answer: {type(error).__name__}"
             ) from error
