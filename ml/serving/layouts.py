@@ -5,10 +5,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
+from importlib.machinery import PathFinder
+from importlib.metadata import distribution
+from importlib.util import module_from_spec
+from pathlib import Path
 from typing import Any
 
-from ml.exceptions import FatalError
+from ml.exceptions import ConfigurationError, FatalError
 
 _DOUBLE = struct.Struct("<d")
 
@@ -112,14 +116,24 @@ def decode(cell: bytes | None) -> Any:
 
 
 def _decode_any(cell: bytes) -> Any:
-    from feast.protos.feast.types.Value_pb2 import Value
-
-    value = Value.FromString(cell)
+    value = _value_type().FromString(cell)
     kind = value.WhichOneof("val")
     if kind in (None, "null_val"):
         return None
     found = getattr(value, kind)
     return list(found.val) if kind.endswith("list_val") else found
+
+
+@cache
+def _value_type() -> Any:
+    """`feast.types.Value` by its file: a request must not wait seconds for all of Feast."""
+    folder = Path(str(distribution("feast").locate_file("feast/protos/feast/types")))
+    found = PathFinder.find_spec("Value_pb2", [str(folder)])
+    if found is None or found.loader is None:
+        raise ConfigurationError(f"{folder} has no Value_pb2.py; install the pinned packages")
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module.Value
 
 
 @lru_cache(maxsize=4096)

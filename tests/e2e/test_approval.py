@@ -11,6 +11,7 @@ from ml.airflow_client import AirflowClient
 from ml.registry import artifacts, audit, recording, releases, rollouts
 from ml.registry.audit import Cause
 from ml.registry.releases import Candidate
+from ml.runtime.state import State
 from ml.trend.video.train import NAME
 
 DAG = "roll_out_model"
@@ -43,6 +44,9 @@ def test_what_a_person_answers_decides_on_a_major_version(platform, major, answe
     conf = {"model": NAME, "version": major.version, "strategy": "shadow"}
     run_id = client.trigger(DAG, conf)
     until(lambda: state_of(client, run_id, "approve") == "awaiting_input")
+    # Nobody answers within the second that the worker needs to end. Airflow 3.3 would take its
+    # late "success" for that of the resumed task, fail it and ask again (apache/airflow#72716).
+    until(lambda: has_ended(platform, run_id, "approve"))
     where = f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
     asked = client._get(where)
     assert major.version in asked["subject"]
@@ -72,6 +76,13 @@ def test_what_a_person_answers_decides_on_a_major_version(platform, major, answe
 
 def state_of(client, run_id, task):
     return {row["task_id"]: row["state"] for row in client.tasks(DAG, run_id)}.get(task)
+
+
+def has_ended(platform, run_id, task):
+    """Whether the scheduler has seen the end of a task's worker."""
+    logs = State(platform.state_dir).logs.glob("airflow-scheduler.log*")
+    told = f"TaskInstance Finished: dag_id={DAG}, task_id={task}, run_id={run_id},"
+    return any(told in log.read_text(errors="replace") for log in logs)
 
 
 def until(holds):

@@ -7,6 +7,7 @@ does it, with what came since.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ml.audience.dataset import build_dataset
 from ml.audience.evaluate import gains, ranks_by_draw
 from ml.audience.interactions import hold_out
 from ml.exceptions import TooFewRowsError
-from ml.registry.probes.base import Array, Cases, Fresh, Probe, known_until
+from ml.registry.probes.base import Array, Behaviour, Cases, Fresh, Probe, known_until
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -65,6 +66,33 @@ class AudiencePreferenceProbe(Probe):
         """Which topics are offered in the better half of a list."""
         better: npt.NDArray[np.bool_] = scores <= 0.5
         return better
+
+    def behaviours(self, model: Any, inputs: pd.DataFrame) -> Iterator[Behaviour]:
+        """Nothing comes twice; a segment with the history of another is offered what that one is.
+
+        Where a segment is, its niche and its language may count too, so the lists need not become
+        the same: they may not become less alike.
+        """
+        yield from super().behaviours(model, inputs)
+        offered, taken = _topics(model.predict(inputs)), _topics(inputs)
+        new = [not offered[name] & topics for name, topics in taken.items() if name in offered]
+        yield Behaviour("minimum_functionality", "offers what is new", float(np.mean(new)))
+        names = list(offered)
+        neighbour = dict(zip(names, names[1:] + names[:1], strict=True))
+        history_of = {theirs: own for own, theirs in neighbour.items()}
+        lent = inputs[inputs["segment_id"].isin(names)]
+        lent = lent.assign(segment_id=lent["segment_id"].map(history_of))
+        after = _topics(model.predict(lent))
+        nearer = [
+            len(after.get(own, set()) & offered[theirs]) >= len(offered[own] & offered[theirs])
+            for own, theirs in neighbour.items()
+        ]
+        yield Behaviour("directional", "the history of another segment", float(np.mean(nearer)))
+
+
+def _topics(rows: pd.DataFrame) -> dict[str, set[str]]:
+    """The topics of each segment."""
+    return {str(name): set(topics) for name, topics in rows.groupby("segment_id")["topic_id"]}
 
 
 def _lists(release: Release, settings: Settings) -> Fresh:

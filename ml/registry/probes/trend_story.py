@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ml import clock
 from ml.registry.probes.base import Behaviour, Cases, Probe, unseen_since
 from ml.registry.releases import Release
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SLACK = timedelta(hours=2)  # between an entry and its prediction
+_TIMES = 3
 
 
 class TrendStoryProbe(Probe):
@@ -60,12 +63,34 @@ class TrendStoryProbe(Probe):
         )
 
     def behaviours(self, model: Any, inputs: pd.DataFrame) -> Iterator[Behaviour]:
-        """Stories with more upvotes after an hour are placed above those with fewer."""
+        """Stories with many upvotes are placed above those with few; more upvotes lower none."""
         yield from super().behaviours(model, inputs)
         said, upvotes = self.score(model, inputs), inputs["upvotes"]
         few, many = upvotes <= upvotes.quantile(0.25), upvotes >= upvotes.quantile(0.75)
         plain = float(said[many].mean() > said[few].mean())
         yield Behaviour("minimum_functionality", "many upvotes above few", plain)
+        more = self.score(model, _gained(inputs, _TIMES)).reindex(said.index)
+        held = float((more >= said - self.tolerance).mean())
+        yield Behaviour("directional", f"{_TIMES} times the upvotes of the first hour", held)
+
+
+def _gained(inputs: pd.DataFrame, times: float) -> pd.DataFrame:
+    """The stories as if they had gained `times` as many upvotes since their entry.
+
+    What follows from upvotes follows: rates, growth, comments per upvote. The place on the front
+    page, which they would have changed too, stays.
+    """
+    gained = (inputs["upvotes"] - inputs["entry_upvotes"]).fillna(0)
+    upvotes = inputs["upvotes"] + (times - 1) * gained
+    ratio = upvotes / inputs["upvotes"].clip(lower=1)
+    return inputs.assign(
+        upvotes=upvotes,
+        log_upvotes=np.log(upvotes.clip(lower=1)),
+        log_growth_since_entry=inputs["log_growth_since_entry"] + np.log(ratio),
+        comments_per_upvote=inputs["comments_per_upvote"] / ratio,
+        upvotes_per_h=inputs["upvotes_per_h"] * times,
+        upvotes_per_h_since_entry=inputs["upvotes_per_h_since_entry"] * times,
+    )
 
 
 PROBE = TrendStoryProbe()

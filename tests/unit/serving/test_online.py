@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -40,6 +42,16 @@ def protos():
 def test_a_value_is_read_as_it_was_written(protos, field, value):
     values, _ = protos
     assert decode(values.Value(**{field: value}).SerializeToString()) == value
+
+
+def test_a_text_is_read_without_the_seconds_that_feast_takes_to_import():
+    """In a process of its own, as a worker of the API that found its layouts on disk."""
+    code = (
+        "import sys; from ml.serving.layouts import decode; "
+        "assert decode(bytes([0x12, 2]) + b'de') == 'de'; print('feast' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
 
 
 def test_nothing_and_null_are_none(protos):

@@ -1,0 +1,145 @@
+"""Behavioural tests of the probes, on models that do and do not behave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ml.registry.probes import probe_of
+
+UPVOTES = np.arange(2, 42, dtype=np.float64)
+
+
+def figures(name, model, inputs):
+    """Figure of each test, by kind and name."""
+    found = probe_of(name).behaviours(model, inputs)
+    return {(each.kind, each.name): each.figure for each in found}
+
+
+class Curve:
+    """A story's probability as a function of some of its columns."""
+
+    def __init__(self, probability):
+        self._probability = probability
+
+    def predict(self, frame):
+        return frame[[]].assign(reach_probability=self._probability(frame))
+
+
+@pytest.fixture
+def stories():
+    """40 stories that entered with 2 upvotes, one of them without a known entry."""
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "upvotes": UPVOTES,
+            "entry_upvotes": 2.0,
+            "log_upvotes": np.log(UPVOTES),
+            "log_growth_since_entry": np.log(UPVOTES / 2),
+            "comments_per_upvote": 6 / UPVOTES,
+            "upvotes_per_h": (UPVOTES - 2) / 2,
+            "upvotes_per_h_since_entry": UPVOTES - 2,
+        }
+    )
+    frame.loc[3, ["entry_upvotes", "log_growth_since_entry"]] = np.nan
+    return frame
+
+
+TRIPLE = ("directional", "3 times the upvotes of the first hour")
+
+
+def test_more_upvotes_may_not_lower_a_story(stories):
+    rises = Curve(lambda rows: 1 - 1 / rows["upvotes"])
+    falls = Curve(lambda rows: 0.5 - rows["upvotes_per_h"] / 210)
+    assert figures("trend_story", rises, stories)[TRIPLE] == 1
+    # A story without a gain, and those whose gain is too small to matter, do not fall.
+    assert figures("trend_story", falls, stories)[TRIPLE] == 11 / 40
+
+
+def test_what_follows_from_upvotes_follows_them(stories):
+    """Columns that contradict each other would test the model on what cannot be."""
+    asked = []
+
+    def seen(rows):
+        asked.append(rows)
+        return rows["upvotes"] / 1000
+
+    figures("trend_story", Curve(seen), stories)
+    more = asked[-1].drop(index=3)
+    assert more["upvotes"].tolist() == [3 * each - 4 for each in stories["upvotes"].drop(index=3)]
+    assert np.allclose(more["log_upvotes"], np.log(more["upvotes"]))
+    assert np.allclose(more["log_growth_since_entry"], np.log(more["upvotes"] / 2))
+    assert np.allclose(more["comments_per_upvote"], 6 / more["upvotes"])
+    assert np.allclose(more["upvotes_per_h"], (more["upvotes"] - 2) / 2)
+    assert np.allclose(more["upvotes_per_h_since_entry"], more["upvotes"] - 2)
+    unknown = asked[-1].loc[3]
+    assert unknown["upvotes"] == stories["upvotes"][3]
+
+
+class Lists:
+    """Recommends to each segment, from the topics that it took to and its name."""
+
+    def __init__(self, offered):
+        self._offered = offered
+
+    def predict(self, frame):
+        import pandas as pd
+
+        rows = [
+            {"segment_id": name, "topic_id": topic, "rank": rank, "score": -rank}
+            for name, taken in frame.groupby("segment_id")["topic_id"]
+            for rank, topic in enumerate(self._offered(name, set(taken)), start=1)
+        ]
+        return pd.DataFrame(rows)
+
+
+CATALOGUE = {kind: [f"{kind}{number}" for number in range(8)] for kind in ("a", "b")}
+
+
+@pytest.fixture
+def segments():
+    """Two that like one kind of topic, two that like the other."""
+    import pandas as pd
+
+    rows = [
+        {"segment_id": f"s{number}", "topic_id": topic, "time": float(time)}
+        for number, kind in enumerate("abba")
+        for time, topic in enumerate(CATALOGUE[kind][: 3 + number])
+    ]
+    return pd.DataFrame(rows)
+
+
+LENT = ("directional", "the history of another segment")
+NEW = ("minimum_functionality", "offers what is new")
+
+
+def more_of_the_kind(name, taken):
+    kind = min(taken)[0]
+    return [topic for topic in CATALOGUE[kind] if topic not in taken]
+
+
+def by_name_alone(name, taken):
+    kind = "a" if name in ("s0", "s3") else "b"
+    return [topic for topic in CATALOGUE[kind] if topic not in taken]
+
+
+def against_the_history(name, taken):
+    """Offers each segment its own kind, unless the history is of that kind as well."""
+    other = {"a": "b", "b": "a"}
+    return CATALOGUE[other[min(taken)[0]] if name in ("s0", "s2") else min(taken)[0]]
+
+
+def test_lists_follow_histories_and_offer_what_is_new(segments):
+    good = figures("audience_preference", Lists(more_of_the_kind), segments)
+    assert (good[NEW], good[LENT]) == (1, 1)
+
+
+def test_lists_that_repeat_what_was_taken_are_told(segments):
+    repeats = figures("audience_preference", Lists(lambda _, taken: sorted(taken)), segments)
+    assert repeats[NEW] == 0
+
+
+def test_lists_that_do_not_follow_histories_are_told(segments):
+    found = figures("audience_preference", Lists(against_the_history), segments)
+    assert found[LENT] <= 0.75
