@@ -578,6 +578,11 @@ class Settings(BaseSettings):
         validation_alias="YTEMPIRE_APPROVAL_HOURS",
         description="how long a held video waits for a person's answer; 0 asks nobody",
     )
+    gpu_pod_file: Path | None = Field(
+        None,
+        validation_alias="YTEMPIRE_GPU_POD_FILE",
+        description="YAML of the pod that KubernetesExecutor merges into that of a GPU stage",
+    )
 
     @field_validator("data_dir", mode="after")
     @classmethod

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, task
-from ytempire_airflow.defaults import DEFAULT_ARGS, GPU_ARGS
+from ytempire_airflow.defaults import DEFAULT_ARGS, gpu_args
 
 from ml.generation.pipeline import STAGES
 
@@ -48,7 +48,7 @@ def answer_requests(kind: str) -> None:
             execution_timeout=timedelta(seconds=_TIMEOUT_S[kind]),
             retries=2,
             retry_delay=timedelta(seconds=2),
-            **GPU_ARGS,
+            **gpu_args(),
         )
         def work(params: dict[str, Any] | None = None) -> None:
             from ml.jobs.run import run_job

@@ -17,7 +17,7 @@ from typing import Any
 from airflow.sdk import Param, chain, dag, task
 from ytempire_airflow.approval import approval
 from ytempire_airflow.assets import VIDEO_SCHEDULE, VIDEOS
-from ytempire_airflow.defaults import DEFAULT_ARGS, GPU_ARGS
+from ytempire_airflow.defaults import DEFAULT_ARGS, gpu_args
 
 from ml.generation.pipeline import STAGES
 
@@ -45,7 +45,7 @@ def generate_video():
             task_id=name,
             execution_timeout=timedelta(seconds=timeout_s),
             retries=retries,
-            **GPU_ARGS,
+            **gpu_args(),
         )
         def run(params: dict[str, Any] | None = None) -> dict[str, Any]:
             from ml.generation.records import run_scheduled_stage

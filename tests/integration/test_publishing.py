@@ -232,11 +232,13 @@ def test_refusals_leave_the_video_to_be_published_later(tube, faults, uploads):
 @pytest.mark.parametrize(
     "path", ["upload/youtube/v3/videos", "upload_id", "thumbnails", "captions"]
 )
-@pytest.mark.parametrize("fault", ["401", "500", "truncate", "cut"])
+@pytest.mark.parametrize("fault", ["401", "500", "truncate", "cut", "slow;seconds=2"])
 def test_whatever_youtube_answers_the_video_is_out_once_in_the_end(
-    tube, approve, faults, uploads, fault, path
+    tube, approve, faults, uploads, fault, path, monkeypatch
 ):
     """In every call of an upload: one line that says what failed, and nothing twice."""
+    if fault.startswith("slow"):  # the client's own patience is a minute
+        monkeypatch.setattr("googleapiclient.http.DEFAULT_HTTP_TIMEOUT_SEC", 0.3)
     name = approve(f"v-{fault[:3]}-{path[-4:]}")
     with connect(tube.require("database_url")) as conn:
         conn.execute("truncate ops.quota_ledger")  # ours does not know that

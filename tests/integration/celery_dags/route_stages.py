@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow.sdk import chain, dag, task
-from ytempire_airflow.defaults import DEFAULT_ARGS, GPU_ARGS
+from ytempire_airflow.defaults import DEFAULT_ARGS, gpu_args
 
 from ml.generation.pipeline import STAGES
 
@@ -11,7 +11,7 @@ from ml.generation.pipeline import STAGES
 @dag(schedule=None, default_args=DEFAULT_ARGS)
 def route_stages():
     def stage_task(name: str):
-        @task(task_id=name, **GPU_ARGS)
+        @task(task_id=name, **gpu_args())
         def run() -> str:
             return name
 

@@ -33,7 +33,7 @@ _FIXED_HERE = {
     "YTEMPIRE_MLFLOW_AUTH_DATABASE_URL", "YTEMPIRE_S3_REGION", "YTEMPIRE_BUCKET_PREFIX",
     "MLFLOW_EXPERIMENT_NAME", "YTEMPIRE_AIRFLOW_USERNAME", "YTEMPIRE_WORLD_FAULTS",
     "YTEMPIRE_WORLD_DAILY_QUOTA", "YTEMPIRE_API_DATABASE_URL", "YTEMPIRE_STREAMING",
-    "MODEL_CACHE_DIR",
+    "MODEL_CACHE_DIR", "YTEMPIRE_GPU_POD_FILE",
 }  # fmt: skip
 # Read by dbt's profile, by libraries, or by the images themselves.
 _OTHER_VARIABLES = re.compile(
@@ -209,6 +209,16 @@ def test_kubernetes_values_name_the_same_images_and_queues() -> None:
     shared = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"
     by_name = {entry["name"]: entry["value"] for entry in values["env"]}
     assert by_name[shared] == _SERVICES["worker"]["environment"][shared]
+    # Asked for alike, whichever executor starts the stages.
+    pod = yaml.safe_load((PROJECT_ROOT / "plugins" / "gpu_pod.yaml").read_text())["spec"]
+    (container,) = pod["containers"]
+    (workers,) = celery["sets"]
+    assert container["resources"] == workers["resources"]
+    assert (pod["nodeSelector"], pod["tolerations"]) == (
+        workers["nodeSelector"], workers["tolerations"],
+    )  # fmt: skip
+    named = Path(by_name["YTEMPIRE_GPU_POD_FILE"]).relative_to("/opt/ytempire")
+    assert (PROJECT_ROOT / named).is_file()
 
 
 @pytest.fixture(scope="module")

@@ -126,6 +126,16 @@ def test_what_may_pass_is_tried_three_times_and_no_message_has_the_key(
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
+def test_a_refused_key_is_not_tried_again(asked, faults, world_key, name):
+    library = asked(name)
+    faults("401")
+    with pytest.raises(SourceUnavailableError, match="check YTEMPIRE_WORLD_KEY") as caught:
+        library.search("chess", upright=False)
+    assert library.waits == []
+    assert world_key.get_secret_value() not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
 def test_a_429_is_waited_for_and_broken_answers_are_refused(asked, faults, name):
     library = asked(name)
     faults("429;times=2;retry_after=3")
