@@ -11,6 +11,7 @@ The API is that of https://docs.greatexpectations.io/docs/core/ (1.24, read 2026
 from __future__ import annotations
 
 import gc
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -88,6 +89,8 @@ def query(suite: Suite, where: RowFilter, columns: str = "*") -> str:
 @cache
 def gx() -> Any:
     """The library, with the expectation of ours."""
+    # It tells of its own classes at a level that is meant for people: hundreds of lines a gate.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     # It makes a million objects that stay: collecting among them is a sixth of the import.
     gc.disable()
     try:

@@ -83,6 +83,8 @@ class EngagementModel:
             (JSON: what features add, in standard deviations); `thumbnail` (NaN) and
             `thumbnail_reason`.
         """
+        if frame.empty:  # the vectorizers of scikit-learn refuse it
+            return frame[[]].assign(**dict.fromkeys(OUTPUTS))
         rows = features.as_input(frame)
         rows["title"] = [" ".join(title.split()) for title in rows["title"]]
         vectors = self.vectors(rows)

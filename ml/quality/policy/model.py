@@ -50,6 +50,8 @@ class Linear:
 
     def margin(self, rows: Any) -> Array:
         """Margins of texts, shape (n,), or of rows of numbers, shape (n, width)."""
+        if not len(rows):  # scikit-learn refuses them
+            return np.zeros(0)
         if self.vectorizer is not None:
             product = self.vectorizer.transform(rows) @ self.weights
         else:

@@ -68,26 +68,27 @@ class AudiencePreferenceProbe(Probe):
         return better
 
     def behaviours(self, model: Any, inputs: pd.DataFrame) -> Iterator[Behaviour]:
-        """Nothing comes twice; a segment with the history of another is offered what that one is.
+        """Nothing comes twice; with the longest history a segment is offered more like its owner.
 
-        Where a segment is, its niche and its language may count too, so the lists need not become
-        the same: they may not become less alike.
+        Where a segment is, its niche and its language count too, so the lists need not become the
+        same: none may become less like that of the history's owner.
         """
+        import pandas as pd
+
         yield from super().behaviours(model, inputs)
         offered, taken = _topics(model.predict(inputs)), _topics(inputs)
         new = [not offered[name] & topics for name, topics in taken.items() if name in offered]
         yield Behaviour("minimum_functionality", "offers what is new", float(np.mean(new)))
-        names = list(offered)
-        neighbour = dict(zip(names, names[1:] + names[:1], strict=True))
-        history_of = {theirs: own for own, theirs in neighbour.items()}
-        lent = inputs[inputs["segment_id"].isin(names)]
-        lent = lent.assign(segment_id=lent["segment_id"].map(history_of))
-        after = _topics(model.predict(lent))
+        owner = max(offered, key=lambda name: (len(taken[name]), name))
+        history = inputs[inputs["segment_id"] == owner]
+        borrowers = [name for name in offered if name != owner]
+        lent = pd.concat([history.assign(segment_id=name) for name in borrowers or [owner]])
+        after = _topics(model.predict(lent.reset_index(drop=True)))
         nearer = [
-            len(after.get(own, set()) & offered[theirs]) >= len(offered[own] & offered[theirs])
-            for own, theirs in neighbour.items()
+            len(after[name] & offered[owner]) >= len(offered[name] & offered[owner])
+            for name in after
         ]
-        yield Behaviour("directional", "the history of another segment", float(np.mean(nearer)))
+        yield Behaviour("directional", "the longest history of all", float(np.mean(nearer)))
 
 
 def _topics(rows: pd.DataFrame) -> dict[str, set[str]]:

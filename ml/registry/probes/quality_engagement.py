@@ -7,6 +7,7 @@ training does it, and those that came since.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,11 @@ from ml.exceptions import TooFewRowsError
 from ml.quality.engagement.dataset import build_dataset
 from ml.quality.engagement.evaluate import thirds
 from ml.quality.engagement.label import split
-from ml.registry.probes.base import Array, Cases, Fresh, Probe, known_until
+from ml.registry.probes.base import Array, Behaviour, Cases, Fresh, Probe, known_until
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import pandas as pd
 
     from ml.registry.releases import Release
     from ml.settings import Settings
@@ -60,6 +62,21 @@ class QualityEngagementProbe(Probe):
             return Cases(rows, source, fresh=_videos(release, champion, settings))
         except TooFewRowsError as error:
             return Cases(rows, source, unmeasured=str(error))
+
+    def behaviours(self, model: Any, inputs: pd.DataFrame) -> Iterator[Behaviour]:
+        """White space says nothing, and the interval holds the estimate that it is of.
+
+        There is no directional test: of thirteen properties of a title (questions, capitals, live,
+        trailer, length and others) none moved the engagement of 6,152 videos one way and that of
+        1,148 later ones of other channels the same way beyond two standard errors.
+        """
+        yield from super().behaviours(model, inputs)
+        said = model.predict(inputs)
+        spaced = model.predict(inputs.assign(title="  " + inputs["title"] + " "))
+        same = (said["percentile"] - spaced["percentile"]).abs() <= 1e-6
+        yield Behaviour("invariance", "white space around a title", float(same.mean()))
+        held = said["percentile"].between(said["low"], said["high"]) & (said["low"] < said["high"])
+        yield Behaviour("minimum_functionality", "a width that holds it", float(held.mean()))
 
     def calls(self, release: Release, scores: Array) -> npt.NDArray[np.bool_]:  # noqa: ARG002
         """Which titles are above the middle."""

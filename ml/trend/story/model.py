@@ -268,4 +268,6 @@ def raw_probability(forest: Any, matrix: pd.DataFrame) -> Array:
     """Uncalibrated probabilities of a forest."""
     import xgboost
 
+    if matrix.empty:
+        return np.zeros(0)
     return np.asarray(forest.predict(xgboost.DMatrix(matrix)), dtype=np.float64)

@@ -7,7 +7,8 @@ too few is left out and says why; nothing stands in for it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +59,20 @@ class HeadFacts:
         """One of the values that `dataclasses.asdict` gave."""
         curve = Calibrator.from_dict(values["calibrator"])
         return cls(**{**values, "calibrator": curve})
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head that was fitted, or why it was not.
+
+    Attributes:
+        forests: by name, see `fit_heads`.
+        unseen: its quantiles by a forest that has not learned from validation, if it has any.
+    """
+
+    facts: HeadFacts
+    forests: dict[str, Any] = field(default_factory=dict)
+    unseen: Any = None
 
 
 def conformal_width(outcome: Array, low: Array, high: Array, miss: float = _MISS) -> float:
@@ -122,24 +137,32 @@ def fit_heads(
         forecast), the facts of every head, and forests of quantiles that have not learned from
         validation.
     """
-    forests: dict[str, Any] = {}
-    facts: dict[str, HeadFacts] = {}
-    unseen: dict[str, Any] = {}
-    for name, (label, hours) in {**GROWTH_HEADS, **EVENT_HEADS}.items():
+
+    def fitted(name: str) -> Head:
+        label, hours = {**GROWTH_HEADS, **EVENT_HEADS}[name]
         train, validation, both = _rows(frame, label, hours, bounds)
         if len(train) < _MIN_TRAIN or len(validation) < _MIN_VALIDATION:
-            facts[name] = HeadFacts(
-                reason=f"{len(train)} rows to learn from and {len(validation)} to calibrate on;"
+            reason = (
+                f"{len(train)} rows to learn from and {len(validation)} to calibrate on;"
                 f" it needs {_MIN_TRAIN} and {_MIN_VALIDATION}: ingest more days"
             )
-            continue
+            return Head(HeadFacts(reason=reason))
         parts = Parts(*(Part(rows, matrix(rows)) for rows in (train, validation, both)))
         if name in GROWTH_HEADS:
-            facts[name], unseen[name] = _fit_growth(name, label, parts, params, forests)
-        else:
-            beside = quantiles(unseen, BESIDE.get(name, ""), parts.validation.matrix)
-            facts[name] = _fit_event(name, label, parts, params, forests, beside)
-    return forests, facts, unseen
+            return _fit_growth(name, label, parts, params)
+        beside = quantiles(unseen, BESIDE.get(name, ""), parts.validation.matrix)
+        return _fit_event(name, label, parts, params, beside)
+
+    heads: dict[str, Head] = {}
+    unseen: dict[str, Any] = {}
+    # XGBoost lets go of the interpreter, and forests do not wait for each other as threads of one
+    # forest do at every level. The first two are what the others stand beside.
+    with ThreadPoolExecutor(len(GROWTH_HEADS)) as pool:
+        for names in (GROWTH_HEADS, EVENT_HEADS):
+            heads |= zip(names, pool.map(fitted, names), strict=True)
+            unseen = {name: head.unseen for name, head in heads.items() if head.unseen is not None}
+    forests = {name: forest for head in heads.values() for name, forest in head.forests.items()}
+    return forests, {name: head.facts for name, head in heads.items()}, unseen
 
 
 def _rows(
@@ -190,24 +213,23 @@ def _boost(
     return stopped[:rounds], final
 
 
-def _fit_growth(
-    name: str, label: str, parts: Parts, params: dict[str, Any], forests: dict[str, Any]
-) -> tuple[HeadFacts, Any]:
+def _fit_growth(name: str, label: str, parts: Parts, params: dict[str, Any]) -> Head:
     def grown(rows: pd.DataFrame) -> Array:
         return np.asarray(rows[label], dtype=np.float64)
 
     start = float(np.median(grown(parts.train.rows)))
-    _, forests[f"{name}_point"] = _boost(
+    _, point = _boost(
         parts, grown, params, start=start, disable_default_eval_metric=1,
         obj=relative_error,
         custom_metric=lambda p, d: ("mrse", mean_relative_squared_error(p, d.get_label())),
     )  # fmt: skip
-    stopped, forests[name] = _boost(
+    stopped, spread = _boost(
         parts, grown, params, objective="reg:quantileerror", quantile_alpha=list(_QUANTILES)
     )
     low, _, high = raw(stopped, parts.validation.matrix).T
     width = conformal_width(grown(parts.validation.rows), low, high)
-    return HeadFacts(start=start, widen=width), stopped
+    forests = {f"{name}_point": point, name: spread}
+    return Head(HeadFacts(start=start, widen=width), forests, stopped)
 
 
 def _fit_event(
@@ -215,9 +237,8 @@ def _fit_event(
     label: str,
     parts: Parts,
     params: dict[str, Any],
-    forests: dict[str, Any],
     beside: Array | None,
-) -> HeadFacts:
+) -> Head:
     rows = parts.train.rows
     first = rows.loc[rows["entity_day"] == 1, label]
     threshold = float(first.quantile(_BREAKOUT)) if name == "breakout" else 0.5
@@ -228,28 +249,29 @@ def _fit_event(
     outcomes = [happened(part.rows) for part in (parts.train, parts.validation)]
     few = min(min(each.sum(), (1 - each).sum()) for each in outcomes)
     if few < MIN_EVENTS:
-        return HeadFacts(
-            threshold=threshold,
-            reason=f"only {int(few)} rows of one kind; it needs {MIN_EVENTS}: ingest more days",
-        )
-    stopped, forests[name] = _boost(
+        reason = f"only {int(few)} rows of one kind; it needs {MIN_EVENTS}: ingest more days"
+        return Head(HeadFacts(threshold=threshold, reason=reason))
+    stopped, final = _boost(
         parts, happened, params, objective="binary:logistic", eval_metric="logloss"
     )
     said = raw(stopped, parts.validation.matrix)
-    return HeadFacts(
-        threshold=threshold, calibrator=fit_calibrator(said, outcomes[1], params["seed"], beside)
-    )
+    curve = fit_calibrator(said, outcomes[1], params["seed"], beside)
+    return Head(HeadFacts(threshold=threshold, calibrator=curve), {name: final})
 
 
 def quantiles(forests: dict[str, Any], name: str, matrix: pd.DataFrame) -> Array | None:
     """The three quantiles of a growth head in order, shape (n, 3); None where there is no head."""
-    return np.sort(raw(forests[name], matrix), axis=1) if name in forests else None
+    if name not in forests:
+        return None
+    return np.sort(raw(forests[name], matrix).reshape(-1, len(_QUANTILES)), axis=1)
 
 
 def raw(forest: Any, matrix: pd.DataFrame, start: float | None = None) -> Array:
     """What a forest says of rows; with `start`, the margin on top of it."""
     import xgboost
 
+    if matrix.empty:
+        return np.zeros(0)
     if start is None:
         return np.asarray(forest.predict(xgboost.DMatrix(matrix)), dtype=np.float64)
     data = xgboost.DMatrix(matrix, base_margin=np.full(len(matrix), start))

@@ -17,7 +17,7 @@ from ml.exceptions import MissingFeatureError
 from ml.trend.calibration import Calibrator
 from ml.trend.video.baselines import Baselines
 from ml.trend.video.dataset import check_required
-from ml.trend.video.heads import BESIDE, GROWTH_HEADS, HeadFacts, forecast, quantiles
+from ml.trend.video.heads import BESIDE, GROWTH_HEADS, HeadFacts, forecast, quantiles, raw
 from ml.trend.video.matrix import design_matrix
 
 if TYPE_CHECKING:
@@ -148,6 +148,4 @@ class TrendModel:
 
 def raw_probability(booster: Any, matrix: pd.DataFrame) -> Array:
     """Uncalibrated probabilities of the trees."""
-    import xgboost
-
-    return np.asarray(booster.predict(xgboost.DMatrix(matrix)), dtype=np.float64)
+    return raw(booster, matrix)

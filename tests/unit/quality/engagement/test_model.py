@@ -6,8 +6,9 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
+from ml.quality.engagement import features
 from ml.quality.engagement.evaluate import measure, pictures, slices
-from ml.quality.engagement.model import EngagementModel, reference
+from ml.quality.engagement.model import OUTPUTS, EngagementModel, reference
 from ml.quality.engagement.predict import score_titles
 from ml.quality.engagement.train import fit_and_measure, learning_curve
 from ml.settings import Settings
@@ -50,6 +51,8 @@ def test_what_was_saved_says_the_same_with_reasons(rows, params, settings, tmp_p
     titles = ["SHOUTING ABOUT CATS", "talking about cats"]
     scored = score_titles(EngagementModel.load(tmp_path), titles, **asked)
     pd.testing.assert_frame_equal(scored, score_titles(one.model, titles, **asked))
+    nothing = one.model.predict(features.as_input(rows.head(0)))
+    assert (len(nothing), tuple(nothing)) == (0, OUTPUTS)
     assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".npz"}
     assert scored["percentile"][0] > scored["percentile"][1]
     assert ((scored["low"] >= 0) & (scored["low"] <= scored["percentile"])).all()

@@ -46,6 +46,8 @@ def test_what_was_saved_scores_the_same(model, tmp_path):
     kinds = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
     assert kinds == {".json", ".npz"}
     assert before[["clickbait", "spam", "toxicity"]].stack().between(0, 1).all()
+    nothing = model.predict(pd.DataFrame({"text": []}))
+    assert (len(nothing), list(nothing)) == (0, list(before))
 
 
 def test_training_twice_gives_the_same_figures(trained):

@@ -38,6 +38,8 @@ def test_it_beats_the_plain_methods_and_is_calibrated(model, split):
 
 def test_what_is_served_is_the_product_of_both(model, split):
     said = model.predict(split.test)
+    nothing = model.predict(split.test.head(0))
+    assert (len(nothing), list(nothing)) == (0, list(said))
     product = said["reach_probability"] * said["stay_probability"]
     assert said["probability"].to_numpy() == pytest.approx(product.to_numpy())
     assert said["stay_probability"].between(0, 1).all()

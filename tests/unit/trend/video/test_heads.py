@@ -99,6 +99,11 @@ def test_quantiles_are_in_order(model, split):
         assert (said[f"{name}_p50"] <= said[f"{name}_p90"]).all()
 
 
+def test_of_no_row_nothing_is_said(model, split):
+    nothing = model.predict(split.test.head(0))
+    assert (len(nothing), list(nothing)) == (0, list(model.predict(split.test.head(1))))
+
+
 def test_saved_heads_say_the_same(model, split, tmp_path):
     model.save(tmp_path / "model")
     again = TrendModel.load(tmp_path / "model")
