@@ -538,7 +538,7 @@ class Settings(BaseSettings):
     google_voice: str = Field("en-US-Neural2-D", validation_alias="GOOGLE_VOICE")
 
     # Thumbnails
-    thumbnail_variants: int = Field(3, ge=1, le=20, validation_alias="THUMBNAIL_VARIATIONS")
+    thumbnail_variants: int = Field(10, ge=1, le=20, validation_alias="THUMBNAIL_VARIATIONS")
     thumbnail_model_path: Path | None = Field(
         None,
         validation_alias="THUMBNAIL_MODEL_PATH",

@@ -79,7 +79,7 @@ def s8(arguments: argparse.Namespace) -> dict[str, object]:
     report: dict[str, object] = {**provenance(), "load_before": os.getloadavg()[0]}
     with tempfile.TemporaryDirectory() as folder:
         plain = get_settings().model_copy(update={"outbox_dir": Path(folder) / "outbox"})
-        once = plain.model_copy(update={"gate_retries": 0})
+        once = plain.model_copy(update={"gate_retries": 0, "thumbnail_variants": 3})
         store = LocalStore(Path(folder) / "store")
         stages, total, cost = {}, 0.0, 0.0
         for stage in pipeline.STAGES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ml.cli.run import _Board
 from ml.exceptions import FatalError, ServiceUnavailableError
 from ml.main_job import StageProgress, _Follower
 
@@ -73,3 +74,15 @@ def test_a_failed_run_names_task_and_error():
     subject, _ = follower(airflow)
     with pytest.raises(FatalError, match="task check: GateError: views: 3 rows below 0"):
         subject._await_end(StageProgress("x", "dag", "run"))
+
+
+def test_the_time_to_the_videos_ends_with_the_last_of_them(monkeypatch):
+    now = iter([100.0, 130.0])
+    monkeypatch.setattr("ml.cli.run.time.monotonic", lambda: next(now))
+    board = _Board(silent=True)
+    for stage, state in (
+        ("marts", "success"), ("generate", "running"), ("generate", "success"),
+        ("generate", "success"), ("quality", "success"),
+    ):  # fmt: skip
+        board.update(StageProgress(stage, stage, "run", state))
+    assert board.videos_at == 130.0

@@ -6,9 +6,9 @@ too few is left out and says why; nothing stands in for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +34,7 @@ _MIN_TRAIN, _MIN_VALIDATION, MIN_EVENTS = 300, 60, 8
 _AS_IT_IS = Calibrator("identity")
 # Later days of a life grow by other laws, and cost as much to learn from.
 _MAX_DAY = 2
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,6 @@ class HeadFacts:
         return cls(**{**values, "calibrator": curve})
 
 
-@dataclass(frozen=True)
-class Head:
-    """A head that was fitted, or why it was not.
-
-    Attributes:
-        forests: by name, see `fit_heads`.
-        unseen: its quantiles by a forest that has not learned from validation, if it has any.
-    """
-
-    facts: HeadFacts
-    forests: dict[str, Any] = field(default_factory=dict)
-    unseen: Any = None
-
-
 def conformal_width(outcome: Array, low: Array, high: Array, miss: float = _MISS) -> float:
     """How far to move both ends so that the interval holds (CQR; Romano, Patterson, Candes 2019).
 
@@ -96,20 +83,24 @@ def relative_error(margin: Array, data: Any) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Rows of the feature service and the matrix that the trees see of them."""
+class Fit:
+    """A pair of forests that is to be fitted, see `_boost`.
 
-    rows: pd.DataFrame
-    matrix: pd.DataFrame
+    Attributes:
+        train: rows of the feature service that the first learns from.
+        validation: rows that it is stopped and calibrated on.
+        both: what the second learns from: both, with all days.
+        label: what is learned of rows.
+        start: margin that the trees start from; None where XGBoost chooses it.
+        options: of XGBoost, where they differ from those of the other heads.
+    """
 
-
-@dataclass(frozen=True)
-class Parts:
-    """What a head learns from, what it is stopped and calibrated on, and both with all days."""
-
-    train: Part
-    validation: Part
-    both: Part
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    both: pd.DataFrame
+    label: Callable[[pd.DataFrame], Array]
+    start: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def known_before(frame: pd.DataFrame, label: str, hours: int, until: Any) -> pd.DataFrame:
@@ -137,37 +128,39 @@ def fit_heads(
         forecast), the facts of every head, and forests of quantiles that have not learned from
         validation.
     """
-
-    def fitted(name: str) -> Head:
-        label, hours = {**GROWTH_HEADS, **EVENT_HEADS}[name]
-        train, validation, both = _rows(frame, label, hours, bounds)
-        if len(train) < _MIN_TRAIN or len(validation) < _MIN_VALIDATION:
-            reason = (
-                f"{len(train)} rows to learn from and {len(validation)} to calibrate on;"
-                f" it needs {_MIN_TRAIN} and {_MIN_VALIDATION}: ingest more days"
-            )
-            return Head(HeadFacts(reason=reason))
-        parts = Parts(*(Part(rows, matrix(rows)) for rows in (train, validation, both)))
+    fits: dict[str, Fit] = {}
+    facts: dict[str, HeadFacts] = {}
+    for name, (label, hours) in {**GROWTH_HEADS, **EVENT_HEADS}.items():
+        rows = _rows(frame, label, hours, bounds)
+        facts[name], wanted = (_growth if name in GROWTH_HEADS else _event)(name, label, rows)
+        fits |= wanted
+    # XGBoost lets go of the interpreter, and forests do not wait for each other as the threads of
+    # one forest do at every level. Point forecasts, which are small, fill the end.
+    order = sorted(fits, key=lambda name: name not in facts)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        boosted = pool.map(lambda name: _boost(fits[name], matrix, params), order)
+        pairs = dict(zip(order, boosted, strict=True))
+    stopped = {name: first for name, (first, _) in pairs.items()}
+    unseen = {name: stopped[name] for name in GROWTH_HEADS if name in stopped}
+    for name in [each for each in facts if each in fits]:
+        fit = fits[name]
+        seen, outcome = matrix(fit.validation), fit.label(fit.validation)
+        said = raw(stopped[name], seen)
         if name in GROWTH_HEADS:
-            return _fit_growth(name, label, parts, params)
-        beside = quantiles(unseen, BESIDE.get(name, ""), parts.validation.matrix)
-        return _fit_event(name, label, parts, params, beside)
-
-    heads: dict[str, Head] = {}
-    unseen: dict[str, Any] = {}
-    # XGBoost lets go of the interpreter, and forests do not wait for each other as threads of one
-    # forest do at every level. The first two are what the others stand beside.
-    with ThreadPoolExecutor(len(GROWTH_HEADS)) as pool:
-        for names in (GROWTH_HEADS, EVENT_HEADS):
-            heads |= zip(names, pool.map(fitted, names), strict=True)
-            unseen = {name: head.unseen for name, head in heads.items() if head.unseen is not None}
-    forests = {name: forest for head in heads.values() for name, forest in head.forests.items()}
-    return forests, {name: head.facts for name, head in heads.items()}, unseen
+            width = conformal_width(outcome, said[:, 0], said[:, 2])
+            facts[name] = replace(facts[name], widen=width)
+        else:
+            beside = quantiles(unseen, BESIDE.get(name, ""), seen)
+            curve = fit_calibrator(said, outcome, params["seed"], beside)
+            facts[name] = replace(facts[name], calibrator=curve)
+    return {name: final for name, (_, final) in pairs.items()}, facts, unseen
 
 
-def _rows(
-    frame: pd.DataFrame, label: str, hours: int, bounds: tuple[Any, Any]
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+Rows = tuple["pd.DataFrame", "pd.DataFrame", "pd.DataFrame"]
+
+
+def _rows(frame: pd.DataFrame, label: str, hours: int, bounds: tuple[Any, Any]) -> Rows:
+    """What a head learns from, is stopped and calibrated on, and both with all days."""
     validation_start, test_start = bounds
     early = frame[frame["entity_day"] <= _MAX_DAY]
     train = known_before(early, label, hours, validation_start)
@@ -176,87 +169,89 @@ def _rows(
     return train, later[later["entity_day"] == 1], both
 
 
-def _boost(
-    parts: Parts, label: Callable[[pd.DataFrame], Array], params: dict[str, Any], **options: Any
-) -> tuple[Any, Any]:
+def _too_few(rows: Rows) -> str:
+    train, validation, _ = rows
+    if len(train) >= _MIN_TRAIN and len(validation) >= _MIN_VALIDATION:
+        return ""
+    return (
+        f"{len(train)} rows to learn from and {len(validation)} to calibrate on;"
+        f" it needs {_MIN_TRAIN} and {_MIN_VALIDATION}: ingest more days"
+    )
+
+
+def _growth(name: str, label: str, rows: Rows) -> tuple[HeadFacts, dict[str, Fit]]:
+    """The quantiles and the point forecast of a growth, or why there are none."""
+    if reason := _too_few(rows):
+        return HeadFacts(reason=reason), {}
+
+    def grown(part: pd.DataFrame) -> Array:
+        return np.asarray(part[label], dtype=np.float64)
+
+    start = float(np.median(grown(rows[0])))
+    spread = {"objective": "reg:quantileerror", "quantile_alpha": list(_QUANTILES)}
+    point = {
+        "disable_default_eval_metric": 1,
+        "obj": relative_error,
+        "custom_metric": lambda p, d: ("mrse", mean_relative_squared_error(p, d.get_label())),
+    }
+    fits = {
+        name: Fit(*rows, grown, options=spread),
+        f"{name}_point": Fit(*rows, grown, start, point),
+    }
+    return HeadFacts(start=start), fits
+
+
+def _event(name: str, label: str, rows: Rows) -> tuple[HeadFacts, dict[str, Fit]]:
+    """The probability of an event, or why there is none."""
+    if reason := _too_few(rows):
+        return HeadFacts(reason=reason), {}
+    train, validation, _ = rows
+    first = train.loc[train["entity_day"] == 1, label]
+    threshold = float(first.quantile(_BREAKOUT)) if name == "breakout" else 0.5
+
+    def happened(part: pd.DataFrame) -> Array:
+        return np.asarray(part[label] > threshold, dtype=np.float64)
+
+    few = min(min(each.sum(), (1 - each).sum()) for each in map(happened, (train, validation)))
+    if few < MIN_EVENTS:
+        reason = f"only {int(few)} rows of one kind; it needs {MIN_EVENTS}: ingest more days"
+        return HeadFacts(threshold=threshold, reason=reason), {}
+    options = {"objective": "binary:logistic", "eval_metric": "logloss"}
+    return HeadFacts(threshold=threshold), {name: Fit(*rows, happened, options=options)}
+
+
+def _boost(fit: Fit, matrix: Any, params: dict[str, Any]) -> tuple[Any, Any]:
     """Two forests: one stopped on validation, and one as large that has learned from it as well.
 
     The first says what may be expected of the second on rows that it has not seen.
     """
     import xgboost
 
-    start = options.pop("start", None)
+    def data(rows: pd.DataFrame, reference: Any = None) -> Any:
+        values = fit.label(rows)
+        given = {} if fit.start is None else {"base_margin": np.full(len(values), fit.start)}
+        return xgboost.QuantileDMatrix(matrix(rows), values, ref=reference, **given)
 
-    def data(part: Part, reference: Any = None) -> Any:
-        values = label(part.rows)
-        given = {} if start is None else {"base_margin": np.full(len(values), start)}
-        return xgboost.QuantileDMatrix(part.matrix, values, ref=reference, **given)
-
+    options = dict(fit.options)
     own = {key: options.pop(key) for key in ("obj", "custom_metric") if key in options}
     settings = {
         "tree_method": "hist", "seed": params["seed"], **params["xgboost"], **params["heads"],
         **options,
     }  # fmt: skip
-    train = data(parts.train)
+    train = data(fit.train)
     stopped = xgboost.train(
         settings,
         train,
         params["max_rounds"],
-        evals=[(data(parts.validation, train), "validation")],
+        evals=[(data(fit.validation, train), "validation")],
         early_stopping_rounds=params["early_stopping_rounds"] // 2,
         verbose_eval=False,
         **own,
     )
     rounds = stopped.best_iteration + 1
     larger = max(1, round(rounds * params["refit_rounds_factor"]))
-    final = xgboost.train(settings, data(parts.both), larger, verbose_eval=False, **own)
+    final = xgboost.train(settings, data(fit.both), larger, verbose_eval=False, **own)
     return stopped[:rounds], final
-
-
-def _fit_growth(name: str, label: str, parts: Parts, params: dict[str, Any]) -> Head:
-    def grown(rows: pd.DataFrame) -> Array:
-        return np.asarray(rows[label], dtype=np.float64)
-
-    start = float(np.median(grown(parts.train.rows)))
-    _, point = _boost(
-        parts, grown, params, start=start, disable_default_eval_metric=1,
-        obj=relative_error,
-        custom_metric=lambda p, d: ("mrse", mean_relative_squared_error(p, d.get_label())),
-    )  # fmt: skip
-    stopped, spread = _boost(
-        parts, grown, params, objective="reg:quantileerror", quantile_alpha=list(_QUANTILES)
-    )
-    low, _, high = raw(stopped, parts.validation.matrix).T
-    width = conformal_width(grown(parts.validation.rows), low, high)
-    forests = {f"{name}_point": point, name: spread}
-    return Head(HeadFacts(start=start, widen=width), forests, stopped)
-
-
-def _fit_event(
-    name: str,
-    label: str,
-    parts: Parts,
-    params: dict[str, Any],
-    beside: Array | None,
-) -> Head:
-    rows = parts.train.rows
-    first = rows.loc[rows["entity_day"] == 1, label]
-    threshold = float(first.quantile(_BREAKOUT)) if name == "breakout" else 0.5
-
-    def happened(rows: pd.DataFrame) -> Array:
-        return np.asarray(rows[label] > threshold, dtype=np.float64)
-
-    outcomes = [happened(part.rows) for part in (parts.train, parts.validation)]
-    few = min(min(each.sum(), (1 - each).sum()) for each in outcomes)
-    if few < MIN_EVENTS:
-        reason = f"only {int(few)} rows of one kind; it needs {MIN_EVENTS}: ingest more days"
-        return Head(HeadFacts(threshold=threshold, reason=reason))
-    stopped, final = _boost(
-        parts, happened, params, objective="binary:logistic", eval_metric="logloss"
-    )
-    said = raw(stopped, parts.validation.matrix)
-    curve = fit_calibrator(said, outcomes[1], params["seed"], beside)
-    return Head(HeadFacts(threshold=threshold, calibrator=curve), {name: final})
 
 
 def quantiles(forests: dict[str, Any], name: str, matrix: pd.DataFrame) -> Array | None:
