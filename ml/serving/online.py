@@ -57,10 +57,6 @@ class OnlineReader:
         with self._opening:
             if wanted not in self._layouts:
                 if self._store is None:
-                    # MLflow imports Feast for its own headers. Two threads that import it from
-                    # both ends see half a module, so all come in by this door.
-                    import mlflow.tracking.request_header.registry  # noqa: F401
-
                     from ml.features import open_store
 
                     self._store = open_store(self._settings)
