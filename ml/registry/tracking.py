@@ -39,6 +39,10 @@ def client(settings: Settings | None = None) -> MlflowClient:
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "60"),
     ):
         os.environ.setdefault(name, value)
+    # With its first request MLflow imports Feast's plugin, from the inside out. A thread that
+    # imports Feast from the outside at that moment gets half a module, and so does MLflow: here it
+    # is imported whole, before there is a request.
+    import feast  # noqa: F401
     import mlflow
 
     mlflow.set_tracking_uri(uri)

@@ -142,8 +142,9 @@ def fit_heads(
         pairs = dict(zip(order, boosted, strict=True))
     stopped = {name: first for name, (first, _) in pairs.items()}
     unseen = {name: stopped[name] for name in GROWTH_HEADS if name in stopped}
-    for name in [each for each in facts if each in fits]:
-        fit = fits[name]
+    for name, fit in fits.items():
+        if name not in facts:
+            continue  # a point forecast is neither widened nor calibrated
         seen, outcome = matrix(fit.validation), fit.label(fit.validation)
         said = raw(stopped[name], seen)
         if name in GROWTH_HEADS:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from tests.unit.dags.conftest import ROOT, in_airflow
+
 _CODE = """
-import json
+import json, sys
 from datetime import UTC, datetime
 from airflow.dag_processing.dagbag import DagBag
 import ml.generation.gate_approval as gate
 from ytempire_airflow.approval import HeldVideoOperator
-bag = DagBag("dags/content/generate_video.py")
+bag = DagBag(sys.argv[1])
 dag = bag.dags["generate_video"]
 found = {"tasks": list(dag.task_dict), "errors": list(bag.import_errors.values())}
 if "approval" in dag.task_dict:
@@ -39,23 +36,8 @@ print("RESULT" + json.dumps(found))
 
 
 def parse(home: Path, hours: str) -> dict:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@127.0.0.1:1/none",
-        "YTEMPIRE_STATE_DIR": str(home),
-        "YTEMPIRE_APPROVAL_HOURS": hours,
-        "PYTHONPATH": str(ROOT / "plugins"),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", _CODE],
-        env=environment, capture_output=True, text=True, check=False, cwd=ROOT,
-    )  # fmt: skip
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
-    assert lines, done.stderr[-2000:]
-    return json.loads(lines[-1].removeprefix("RESULT"))
+    dag_file = ROOT / "dags" / "content" / "generate_video.py"
+    return in_airflow(home, _CODE, str(dag_file), YTEMPIRE_APPROVAL_HOURS=hours)
 
 
 def test_nobody_is_asked_unless_hours_are_set(tmp_path):

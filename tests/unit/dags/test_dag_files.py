@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ml.sources.families import FAMILIES
+from tests.unit.dags.conftest import ROOT, in_airflow
 
-ROOT = Path(__file__).parents[3]
 DAG_FILES = sorted((ROOT / "dags").rglob("*.py"))
 # Files of several DAGs that differ in a name.
 GROUPS = {
@@ -48,25 +45,8 @@ print("RESULT" + json.dumps(rows))
 
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory):
-    home = tmp_path_factory.mktemp("airflow")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@127.0.0.1:1/none",
-        "YTEMPIRE_STATE_DIR": str(home),
-        "PYTHONPATH": str(ROOT / "plugins"),
-    }
-    result = subprocess.run(
-        [sys.executable, "-c", _PARSE, *map(str, DAG_FILES)],
-        env=environment, capture_output=True, text=True, check=False, cwd=home,
-    )  # fmt: skip
-    lines = [line for line in result.stdout.splitlines() if line.startswith("RESULT")]
-    assert lines, result.stderr[-3000:]
-    return {Path(row["path"]).name: row for row in json.loads(lines[0].removeprefix("RESULT"))}
+    rows = in_airflow(tmp_path_factory.mktemp("airflow"), _PARSE, *map(str, DAG_FILES))
+    return {Path(row["path"]).name: row for row in rows}
 
 
 def test_there_are_dag_files():

@@ -7,15 +7,14 @@ task's pod.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
+from tests.unit.dags.conftest import ROOT, in_airflow
+
 POD_FILE = ROOT / "plugins" / "gpu_pod.yaml"
 # What every pod of the executor has, as the chart's template: image, variables, a small CPU share.
 TEMPLATE = {
@@ -60,31 +59,17 @@ print("RESULT" + json.dumps(pods))
 """
 
 
-def pods(home: Path, pod_file: Path | None) -> dict:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@127.0.0.1:1/none",
-        "YTEMPIRE_STATE_DIR": str(home),
-        "PYTHONPATH": str(ROOT / "plugins"),
-    }
-    if pod_file is not None:
-        environment["YTEMPIRE_GPU_POD_FILE"] = str(pod_file)
+def pods(home: Path, **variables: str) -> dict[str, dict[str, Any]]:
+    """Queue and pod of every task."""
     dag_file = ROOT / "dags" / "content" / "generate_video.py"
-    result = subprocess.run(
-        [sys.executable, "-c", _BUILD, str(dag_file), json.dumps(TEMPLATE)],
-        env=environment, capture_output=True, text=True, check=False, cwd=home,
-    )  # fmt: skip
-    lines = [line for line in result.stdout.splitlines() if line.startswith("RESULT")]
-    assert lines, result.stderr[-3000:]
-    return json.loads(lines[0].removeprefix("RESULT"))
+    found: dict[str, dict[str, Any]] = in_airflow(
+        home, _BUILD, str(dag_file), json.dumps(TEMPLATE), **variables
+    )
+    return found
 
 
 def test_stages_on_the_gpu_queue_get_its_pod_and_no_other_task(tmp_path):
-    found = pods(tmp_path, POD_FILE)
+    found = pods(tmp_path, YTEMPIRE_GPU_POD_FILE=str(POD_FILE))
     on_gpu = {name: each["pod"] for name, each in found.items() if each["queue"] == "gpu"}
     assert len(on_gpu) >= 5
     assert {name for name, each in found.items() if each["pod"]} == set(on_gpu)
@@ -100,7 +85,7 @@ def test_stages_on_the_gpu_queue_get_its_pod_and_no_other_task(tmp_path):
 
 
 def test_without_the_setting_no_pod_is_named(tmp_path):
-    assert {each["pod"] for each in pods(tmp_path, None).values()} == {None}
+    assert {each["pod"] for each in pods(tmp_path).values()} == {None}
 
 
 @pytest.mark.parametrize(
@@ -117,4 +102,4 @@ def test_a_file_that_describes_no_pod_is_named_with_its_variable(tmp_path, text,
     if text is not None:
         path.write_text(text)
     with pytest.raises(AssertionError, match=f"YTEMPIRE_GPU_POD_FILE {path}.*{told}"):
-        pods(tmp_path, path)
+        pods(tmp_path, YTEMPIRE_GPU_POD_FILE=str(path))
