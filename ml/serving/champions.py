@@ -56,7 +56,7 @@ class Champions:
         self._prepare = prepare
         self._served: dict[str, Served] = {}
         self._canaries: dict[str, Canary] = {}
-        self._looked_back: set[str] = set()
+        self._has_looked_back = False
         self.problems: dict[str, str] = {name: "not looked up yet" for name in SERVED}
 
     def get(self, name: str, caller: str = "") -> Served:
@@ -110,6 +110,11 @@ class Champions:
 
     def refresh(self) -> None:
         """Bring every model in line with its alias; what fails leaves the last good version."""
+        if not self._has_looked_back:
+            # Their files are here: all serve at once, however long the registry takes.
+            self._has_looked_back = True
+            for name in SERVED:
+                self._serve_last_good(name)
         for name in SERVED:
             try:
                 self._follow(name)
@@ -127,10 +132,6 @@ class Champions:
                 self.problems[name] = text
 
     def _follow(self, name: str) -> None:
-        if name not in self._looked_back:
-            # Its files are here: it serves at once, and without the registry too.
-            self._looked_back.add(name)
-            self._serve_last_good(name)
         release = releases.champion(name, self._settings)
         serving = self._served.get(name)
         if release is None:
@@ -264,15 +265,12 @@ class Champions:
         return artifacts.cache(name, self._settings)
 
     def _serve_last_good(self, name: str) -> None:
-        kept = self._last_good(name)
-        if kept is None:
-            return
         try:
-            self._served[name] = self._load(kept)
+            kept = self._last_good(name)
+            if kept is not None:
+                self._served[name] = self._load(kept)
         except Exception:
-            log.warning(
-                "%s %s, which served last, is of no use now", name, kept.version, exc_info=True
-            )
+            log.warning("%s: what served last is of no use now", name, exc_info=True)
 
     def _last_good(self, name: str) -> Release | None:
         try:

@@ -34,7 +34,7 @@ class Registry:
 
     def download(self, release, to, _settings):
         self.downloads.append(release.version)
-        (Path(to) / "data" / NAME).mkdir(parents=True)
+        (Path(to) / "data" / release.name).mkdir(parents=True)
         return Path(to)
 
 
@@ -55,7 +55,10 @@ def registry(monkeypatch, tmp_path):
     return found
 
 
-def started(tmp_path, prepare=lambda model, folder, release: release.version):
+PREPARE = dict.fromkeys(module.SERVED, lambda model, folder, release: release.version)
+
+
+def started(tmp_path, prepare=PREPARE[NAME]):
     champions = Champions(Settings(state_dir=tmp_path), dict.fromkeys(module.SERVED, prepare))
     champions.refresh()
     return champions
@@ -94,6 +97,31 @@ def test_without_the_registry_the_last_good_version_serves_even_after_a_start(re
     assert again.get(NAME).run == "1.0.0"
     assert again.problems[NAME] == "MLflow does not answer"
     assert registry.downloads == ["1.0.0"]
+
+
+def test_all_that_served_last_serves_before_the_registry_is_asked_about_any(
+    registry, tmp_path, monkeypatch
+):
+    """A registry that takes long keeps no model from answering."""
+    monkeypatch.setattr(releases, "champion", lambda name, _: replace(FIRST, name=name))
+    started(tmp_path)
+    again, served = Champions(Settings(state_dir=tmp_path), PREPARE), []
+
+    def look(_name, _settings):
+        served.append([name for name in module.SERVED if again.is_served(name)])
+        raise ServiceUnavailableError("MLflow does not answer")
+
+    monkeypatch.setattr(releases, "champion", look)
+    again.refresh()
+    assert served[0] == list(module.SERVED)
+
+
+def test_what_served_last_and_cannot_be_read_is_fetched_anew(registry, tmp_path):
+    started(tmp_path)
+    (kept,) = tmp_path.rglob(module._LAST_GOOD)
+    kept.write_text("{")
+    assert started(tmp_path).get(NAME).run == "1.0.0"
+    assert json.loads(kept.read_text())["version"] == "1.0.0"
 
 
 def test_a_model_that_was_deleted_and_registered_again_is_fetched_anew(registry, tmp_path):
