@@ -93,7 +93,7 @@ class _Board:
         elif progress.state in ("success", "failed") and key not in self._printed:
             self._printed.add(key)
             errors.print(
-                f"  {progress.stage:<10}{progress.dag_id:<26}{progress.state:<9}"
+                f"  {progress.stage:<11}{progress.dag_id:<26}{progress.state:<9}"
                 f"{progress.done}/{progress.total} tasks {progress.seconds:6.1f} s",
                 highlight=False,
             )

@@ -128,6 +128,8 @@ def test_training_registers_a_version_with_its_evidence(platform, params):
     # The gates compare two versions on later videos of channels that neither has learned from.
     fresh = probe_of(NAME).cases(model, champion, release, platform).fresh
     assert f"since {release.tags['test_start'][:10]}" in fresh.source
+    tried = {test.kind for test in probe_of(NAME).behaviours(model, model.input_example)}
+    assert tried >= {"invariance", "minimum_functionality"}
     auc = roc_auc_score(fresh.labels, fresh.scores(model))
     assert auc == pytest.approx(figures["model"]["auc_thirds"], abs=0.005)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -154,7 +157,7 @@ class Estimates:
 
     def predict(self, frame):
         lengths = [len(title.strip() if self._strips else title) for title in frame["title"]]
-        said = frame[[]].assign(percentile=np.array(lengths) / 100)
+        said = frame[[]].assign(percentile=np.array(lengths) / 100, signals="{}")
         return said.assign(
             low=said["percentile"] - self._below, high=said["percentile"] + self._above
         )
@@ -176,3 +179,53 @@ def test_an_estimate_lies_in_its_interval_whatever_space_is_around_a_title(
     titles = pd.DataFrame({"title": ["a walk", "the best of the year", "why?"]})
     found = figures("quality_engagement", Estimates(below, above, strips), titles)
     assert (found[SPACE], found[HELD]) == (space, held)
+
+
+class Words:
+    """Adds up words, and gives reasons that need not be its own."""
+
+    def __init__(self, adds, says=None):
+        self._adds, self._says = adds, says or adds
+
+    def predict(self, frame):
+        rows = [re.findall(r"\w+", title.lower()) for title in frame["title"]]
+        told = [
+            {f"word: {word}": value for word, value in self._says.items() if word.split()[0] in row}
+            for row in rows
+        ]
+        percentile = [0.5 + sum(self._adds.get(word, 0) for word in row) for row in rows]
+        said = frame[[]].assign(percentile=percentile, signals=[json.dumps(one) for one in told])
+        return said.assign(low=said["percentile"] - 0.1, high=said["percentile"] + 0.1)
+
+
+REASON = ("directional", "without the word that raised it most")
+
+
+@pytest.fixture
+def titles():
+    import pandas as pd
+
+    return pd.DataFrame({"title": ["How to bake bread", "LIVE: how, to be fair", "A walk"]})
+
+
+def test_a_title_without_the_word_that_raised_it_is_not_placed_higher(titles):
+    assert figures("quality_engagement", Words({"bake": 0.2}), titles)[REASON] == 1
+    lies = Words({"bake": -0.2}, says={"bake": 0.2})
+    assert figures("quality_engagement", lies, titles)[REASON] == 0
+
+
+def test_a_reason_of_two_words_is_found_across_a_comma_and_one_that_lowers_is_none(titles):
+    asked = []
+
+    class Seen(Words):
+        def predict(self, frame):
+            asked.append(frame["title"].tolist())
+            return super().predict(frame)
+
+    figures("quality_engagement", Seen({"how to": 0.1, "walk": -0.1}), titles)
+    assert [title.split() for title in asked[-1]] == [["bake", "bread"], ["LIVE:", "be", "fair"]]
+
+
+def test_a_model_that_gives_no_words_as_reasons_is_not_tried_without_them(titles):
+    told = figures("quality_engagement", Estimates(0.1, 0.1, strips=True), titles)
+    assert REASON not in told
