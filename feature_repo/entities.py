@@ -29,3 +29,27 @@ query = Entity(
     description="A configured query on X, by its own words",
     tags={"owner": OWNER},
 )
+
+topic = Entity(
+    name="topic",
+    join_keys=["topic_id"],
+    value_type=ValueType.STRING,
+    description="A topic by the id that it keeps from day to day",
+    tags={"owner": OWNER},
+)
+
+channel = Entity(
+    name="channel",
+    join_keys=["channel_id"],
+    value_type=ValueType.STRING,
+    description="A YouTube channel by its id, or by its name where an archive has no id",
+    tags={"owner": OWNER},
+)
+
+segment = Entity(
+    name="segment",
+    join_keys=["segment_id"],
+    value_type=ValueType.STRING,
+    description="Viewers by country, niche and language, for example US/gaming/en",
+    tags={"owner": OWNER},
+)

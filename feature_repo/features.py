@@ -11,11 +11,14 @@ from datetime import timedelta
 from feast import FeatureView, Field  # noqa: TID253 - see entities.py
 from feast.types import Bool, Float64, Int64, String  # noqa: TID253 - see entities.py
 
-from feature_repo.entities import OWNER, query, story, video
+from feature_repo.entities import OWNER, channel, query, segment, story, topic, video
 from feature_repo.sources import (
+    channel_history_source,
     query_momentum_push,
+    segment_interest_source,
     story_momentum_push,
     story_profile_source,
+    topic_momentum_source,
     video_dynamics_source,
     video_momentum_source,
     video_profile_source,
@@ -276,6 +279,69 @@ observed_dow | int | temporal | weekday | Weekday of the newest arrival
     """
 )
 
+_TOPIC = table(
+    """
+items | int | engagement | items | Seen about it on the day, over all sources
+items_new | int | engagement | items | Those that were seen for the first time
+sources | int | engagement | sources | That showed one
+views_gained | int? | engagement | views | Gained by its videos that were seen before
+items_window | int | engagement | items | Sum of items over the last 3 days
+items_window_before | int | engagement | items | The same of the 3 days before them
+growth | real | engagement | ln ratio | items_window + 1 over items_window_before + 1
+acceleration | real | engagement | ln ratio | That growth less the one of 3 days ago
+views_growth | real? | engagement | ln ratio | Views gained in 3 days against the 3 before
+age_days | int | temporal | days | Since it was first seen
+items_so_far | int | engagement | items | Ever seen about it
+novelty | real | engagement | share | Of items_so_far, first seen in the last 3 days
+lead_hours | real? | channel | hours | From its first source to the second
+youtube_lag_hours | real? | channel | hours | From elsewhere to YouTube; negative where it led
+    """
+)
+
+_CHANNEL = table(
+    """
+videos_listed | int | engagement | videos | On any list that day
+videos_new | int | engagement | videos | Those that were never seen before
+log_views | real | engagement | ln views | Of those videos together
+log_views_per_video | real | engagement | ln views | Of their mean
+views_gained | int? | engagement | views | By those that were seen before
+engagement_rate | real? | engagement | ratio | Likes and comments per view; missing under 100 views
+best_rank | int? | engagement | rank | Best chart position of the day
+most_regions | int? | engagement | regions | Charts that listed the same video
+subscribers | int? | channel | subscribers | As the channel says; missing where it was not asked
+days_since_listed | int? | temporal | days | Since the day before on which it was listed
+days_since_first | int | temporal | days | Since it was first listed
+days_listed | int | channel | days | On which it was listed so far
+videos_so_far | int | channel | videos | Ever listed
+days_listed_7d | int | channel | days | On which it was listed in the last 7
+videos_new_7d | int | channel | videos | First listed in the last 7 days
+views_gained_7d | int? | channel | views | Gained in the last 7 days
+videos_listed_most | int | channel | videos | Most on one day so far
+best_rank_so_far | int? | channel | rank | Best chart position so far
+engagement_rate_mean | real? | channel | ratio | Mean of engagement_rate over its days
+    """
+)
+
+_SEGMENT = table(
+    """
+topics | int | engagement | topics | Shown on the day
+items | int | engagement | items | Shown on the day, by topic
+items_new | int | engagement | items | Those that its country had not shown before
+item_hours | int | engagement | hours | Sum over the items of the hours that showed them
+new_share | real | engagement | share | Of the items, new ones
+top_topic_share | real? | engagement | share | Of the places' weight, the strongest topic's
+topic_entropy | real? | engagement | nats | Shannon's, of the places' weight over topics
+views_gained | int? | engagement | views | By the videos, worldwide
+likes_per_comment | real? | engagement | ratio | Of the videos, worldwide
+days_since_seen | int? | temporal | days | Since the day before on which it was shown anything
+days_seen | int | channel | days | On which it was shown anything so far
+items_7d | int | engagement | items | Of the last 7 days
+items_new_7d | int | engagement | items | New ones of the last 7 days
+topics_mean_7d | real | engagement | topics | Mean of topics over its days of the last 7
+topic_entropy_mean_7d | real? | engagement | nats | Mean of topic_entropy over them
+    """
+)
+
 video_momentum = FeatureView(
     name="video_momentum",
     entities=[video],
@@ -371,5 +437,41 @@ query_momentum = FeatureView(
     source=query_momentum_push,
     description="How much is posted on X that matches a query",
     tags={"grain": "query and arrival of posts"},
+    owner=OWNER,
+)
+
+topic_momentum = FeatureView(
+    name="topic_momentum",
+    entities=[topic],
+    # The longest of its windows: a row that is older says nothing of the topic's movement.
+    ttl=timedelta(days=3),
+    schema=_TOPIC,
+    source=topic_momentum_source,
+    description="How much is seen about a topic, how that grows, and who had it first",
+    tags={"grain": "topic and UTC day"},
+    owner=OWNER,
+)
+
+channel_history = FeatureView(
+    name="channel_history",
+    entities=[channel],
+    # A channel has a row on days on which it is listed only; its windows reach a week back.
+    ttl=timedelta(days=7),
+    schema=_CHANNEL,
+    source=channel_history_source,
+    description="What the lists show of a channel, and what it has been used to",
+    tags={"grain": "channel and UTC day"},
+    owner=OWNER,
+)
+
+segment_interest = FeatureView(
+    name="segment_interest",
+    entities=[segment],
+    # As channel_history.
+    ttl=timedelta(days=7),
+    schema=_SEGMENT,
+    source=segment_interest_source,
+    description="What a viewer segment is shown: how much, how varied, how new",
+    tags={"grain": "viewer segment and UTC day"},
     owner=OWNER,
 )

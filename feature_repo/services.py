@@ -6,9 +6,12 @@ from feast import FeatureService  # noqa: TID253 - see entities.py
 
 from feature_repo.entities import OWNER
 from feature_repo.features import (
+    channel_history,
     query_momentum,
+    segment_interest,
     story_momentum,
     story_profile,
+    topic_momentum,
     video_dynamics,
     video_momentum,
     video_profile,
@@ -55,5 +58,26 @@ video_request_v1 = FeatureService(
     name="video_request_v1",
     features=[video_momentum, video_profile, video_at_request],
     description="A video as it stands when it is asked about; no model reads it yet",
+    owner=OWNER,
+)
+
+topic_v1 = FeatureService(
+    name="topic_v1",
+    features=[topic_momentum],
+    description="How a topic moves; trend_topic reads the series behind it",
+    owner=OWNER,
+)
+
+channel_v1 = FeatureService(
+    name="channel_v1",
+    features=[channel_history],
+    description="What a channel has been used to; no model reads it yet",
+    owner=OWNER,
+)
+
+segment_v1 = FeatureService(
+    name="segment_v1",
+    features=[segment_interest],
+    description="What a viewer segment is shown; no model reads it yet",
     owner=OWNER,
 )

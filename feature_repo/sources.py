@@ -52,3 +52,10 @@ story_profile_source = _table(
 query_momentum_push = _stream(
     "query_momentum", _table("query_momentum", "One row per query on X and arrival of posts")
 )
+topic_momentum_source = _table("topic_momentum", "One row per topic and UTC day that is over")
+channel_history_source = _table(
+    "channel_history", "One row per YouTube channel and UTC day on which it was listed"
+)
+segment_interest_source = _table(
+    "segment_interest", "One row per viewer segment and UTC day on which it was shown anything"
+)

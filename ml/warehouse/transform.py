@@ -172,8 +172,25 @@ def _target(args: Sequence[str], settings: Settings) -> Path:
     slug = hashlib.sha256("\0".join(args).encode()).hexdigest()[:10]
     target = settings.state_dir / "dbt" / slug
     target.mkdir(parents=True, exist_ok=True)
+    _forget_parses_of_other_descriptions(target.parent)
     _take_newest_parse(target)
     return target
+
+
+def _forget_parses_of_other_descriptions(folder: Path) -> None:
+    """Let dbt parse all where a description has changed since the last time, as in a new release.
+
+    From a saved parse dbt 1.11 takes over columns that the description of a versioned model has no
+    more, and then finds that they are missing in its contract.
+    """
+    paths = sorted((DBT_PROJECT_DIR / "models").rglob("*.yml"))
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+    known = folder / "descriptions.sha256"
+    if known.is_file() and known.read_text() == digest:
+        return
+    for path in folder.glob(f"*/{_PARSE}"):
+        path.unlink(missing_ok=True)
+    known.write_text(digest)
 
 
 def _take_newest_parse(target: Path) -> None:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ml import warehouse
+from ml import features, warehouse
 from ml.exceptions import ConfigurationError, FatalError, GateError, ServiceUnavailableError
 from ml.gates import RowFilter, run_gate
 from ml.settings import Settings
@@ -181,9 +181,18 @@ def test_feature_tables_have_exactly_the_agreed_columns(lake, published):
         " from information_schema.columns where table_schema = 'features' group by 1"
     )  # fmt: skip
     assert dict(rows) == {
+        "channel_history": "channel_id event_at available_at is_synthetic videos_listed videos_new"
+        " log_views log_views_per_video views_gained engagement_rate best_rank"
+        " most_regions subscribers days_since_listed days_since_first days_listed"
+        " videos_so_far days_listed_7d videos_new_7d views_gained_7d videos_listed_most"
+        " best_rank_so_far engagement_rate_mean",
         "query_momentum": "query_id event_at available_at is_synthetic posts_1h posts_6h posts_24h"
         " authors_1h authors_24h hours_covered log_growth_1h log_growth_6h engagements_24h"
         " engagements_per_post_24h observed_hour observed_dow",
+        "segment_interest": "segment_id event_at available_at is_synthetic topics items items_new"
+        " item_hours new_share top_topic_share topic_entropy views_gained"
+        " likes_per_comment days_since_seen days_seen items_7d items_new_7d"
+        " topics_mean_7d topic_entropy_mean_7d",
         "story_momentum": "story_id event_at available_at is_synthetic upvotes comments rank"
         " log_upvotes comments_per_upvote age_h hours_since_previous upvotes_per_h comments_per_h"
         " observed_hour observed_dow rank_before best_rank hours_since_entry entry_upvotes"
@@ -193,6 +202,9 @@ def test_feature_tables_have_exactly_the_agreed_columns(lake, published):
         " age_by_id_hours title_chars title_words title_is_question title_has_number title_has_year"
         " title_names_medium is_show is_ask has_link host_stories_before host_mean_log_upvotes"
         " host_reach_share author_stories_before author_mean_log_upvotes author_reach_share",
+        "topic_momentum": "topic_id event_at available_at is_synthetic items items_new sources"
+        " views_gained items_window items_window_before growth acceleration views_growth"
+        " age_days items_so_far novelty lead_hours youtube_lag_hours",
         "video_momentum": "video_id event_at available_at is_synthetic day_number"
         " hours_since_first hours_since_previous views likes comments log_views log_growth_1d"
         " views_per_hour like_rate comment_rate engagement_rate like_growth_1d comment_growth_1d"
@@ -247,6 +259,41 @@ def test_the_feature_store_view_gives_the_newest_value_of_each_feature(lake, pub
     assert values["tag_count"] == 0
     assert "video_id" not in values
     assert "made_for_kids" not in values
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        ("topic_momentum", "topic", "topic_v1"),
+        ("channel_history", "channel", "channel_v1"),
+        ("segment_interest", "segment", "segment_v1"),
+    ],
+    ids=lambda view: view[1],
+)
+def test_entities_of_the_published_marts_are_the_same_offline_and_online(lake, published, view):
+    table, entity, service = view
+    key = f"{entity}_id"
+    features.apply(lake)
+    features.materialise(None, AS_OF, lake, only=[table])
+    rows = fetch(
+        lake, f"select distinct on ({key}) {key}, event_at, available_at from features.{table}"
+        " where available_at <= %s order by 1, 2 desc", AS_OF,
+    )  # fmt: skip
+    assert rows
+    assert all(event_at <= AS_OF and event_at.hour == 0 for _, event_at, _ in rows)
+    values = ", ".join(f"('{name}', timestamptz '{AS_OF.isoformat()}')" for name, *_ in rows)
+    query = f"select * from (values {values}) as asked ({key}, event_timestamp)"
+    offline = features.training_frame(query, service, lake).set_index(key)
+    online = features.online_features(service, [row[0] for row in rows], lake, entity=entity)
+    for row in online:
+        for name, value in row.items():
+            if name != key and value is not None:
+                assert offline.loc[row[key], name] == pytest.approx(value), (row[key], name)
+    assert sum(value is not None for row in online for value in row.values()) > 8 * len(rows)
+    # Before anything of it was known there is nothing.
+    early = query.replace(AS_OF.isoformat(), (START - timedelta(days=1)).isoformat())
+    known = features.training_frame(early, service, lake).drop(columns=[key, "event_timestamp"])
+    assert known.isna().all(axis=None)
 
 
 def feature_rows(lake: Settings) -> list[list[tuple]]:

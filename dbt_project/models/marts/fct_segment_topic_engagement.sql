@@ -95,6 +95,7 @@ aggregated as (
 
         -- booleans
         bool_and(is_synthetic) as is_synthetic,
+        (observed_date + 1)::timestamp at time zone 'UTC' <= {{ as_of() }} as is_complete_day,
 
         -- times
         max(available_at) as available_at

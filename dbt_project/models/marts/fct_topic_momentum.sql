@@ -143,7 +143,8 @@ source_starts as (
     select
         topic_id,
         source,
-        min(first_event_at) as started_at
+        min(first_event_at) as started_at,
+        bool_and(is_synthetic) as is_synthetic
     from {{ ref('int_topic_observations') }}
     group by topic_id, source
 
@@ -164,6 +165,7 @@ starts as (
         topic_id,
         max(source) filter (where place = 1) as first_source,
         max(started_at) filter (where place = 1) as first_at,
+        bool_and(is_synthetic) as is_synthetic,
         max(source) filter (where place = 2) as second_source,
         max(started_at) filter (where place = 2) as second_at,
         max(started_at) filter (where source = 'youtube') as youtube_at,
@@ -229,6 +231,7 @@ joined as (
 
         -- booleans
         bounded.day_end <= {{ as_of() }} as is_complete_day,
+        starts.is_synthetic,
 
         -- times
         bounded.known_at as available_at

@@ -87,6 +87,8 @@ joined as (
 
         -- booleans
         totals.is_synthetic,
+        (totals.observed_date + 1)::timestamp at time zone 'UTC' <= {{ as_of() }}
+            as is_complete_day,
 
         -- times
         totals.available_at

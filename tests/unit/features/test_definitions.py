@@ -7,14 +7,16 @@ import math
 import pytest
 import yaml
 
+from feature_repo import entities, on_demand, services
 from feature_repo import features as definitions
-from feature_repo import on_demand, services
 from ml.warehouse import DBT_PROJECT_DIR
 
 KEYS = ["event_at", "available_at", "is_synthetic"]
 FOLDER = DBT_PROJECT_DIR / "models" / "features"
 VIDEO = ["video_momentum", "video_profile", "video_dynamics", "video_standing", "video_text"]
-TABLES = [*VIDEO, "story_profile"]
+# Filled from the published marts.
+PUBLISHED = ["topic_momentum", "channel_history", "segment_interest"]
+TABLES = [*VIDEO, "story_profile", *PUBLISHED]
 # Filled by functions of the database, so dbt does not describe them.
 STREAMED = ["story_momentum", "query_momentum"]
 SERVICES = [services.trend_video_v2, services.trend_story_v1, services.video_request_v1]
@@ -37,6 +39,20 @@ def test_every_table_of_features_has_a_view():
     assert used == set(VIDEO)
     used = {view.name for view in services.trend_story_v1.feature_view_projections}
     assert used == {"story_profile", "story_momentum"}
+
+
+def test_there_is_a_service_for_each_entity():
+    from feast import Entity, FeatureService
+
+    known = {entity.name for entity in vars(entities).values() if isinstance(entity, Entity)}
+    served = {
+        view.entities[0]
+        for service in vars(services).values()
+        if isinstance(service, FeatureService)
+        for view in (getattr(definitions, p.name, None) for p in service.feature_view_projections)
+        if view is not None
+    }
+    assert served == known == {"video", "story", "query", "topic", "channel", "segment"}
 
 
 @pytest.mark.parametrize("name", TABLES)

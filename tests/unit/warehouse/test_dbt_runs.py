@@ -96,18 +96,14 @@ def test_every_model_documents_itself_and_its_columns(path):
     assert all(column["description"] for column in model["columns"])
 
 
+FEATURES = sorted((DBT_PROJECT_DIR / "models" / "features").glob("*.sql"))
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        "video_momentum",
-        "video_profile",
-        "video_dynamics",
-        "video_standing",
-        "video_text",
-    ],
+    "path", [path for path in FEATURES if path.stem != "feature_store"], ids=lambda path: path.stem
 )
-def test_feature_tables_are_append_only_and_survive_a_full_refresh(name):
-    text = (DBT_PROJECT_DIR / "models" / "features" / f"{name}.sql").read_text()
+def test_feature_tables_are_append_only_and_survive_a_full_refresh(path):
+    text = path.read_text()
     assert "incremental_strategy='append'" in text
     assert "full_refresh=false" in text
 
@@ -135,3 +131,20 @@ def test_every_mart_has_a_contract_a_version_and_a_group(mart):
 
 def test_nothing_in_the_project_is_imported_as_a_dbt_plugin():
     assert not list(DBT_PROJECT_DIR.rglob("*.py"))
+
+
+def test_a_saved_parse_goes_when_a_description_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(transform, "DBT_PROJECT_DIR", tmp_path / "project")
+    description = tmp_path / "project" / "models" / "marts" / "a.yml"
+    description.parent.mkdir(parents=True)
+    description.write_text("columns: [a, b]")
+    settings = Settings(state_dir=tmp_path / "state")
+
+    def parsed() -> bool:
+        return (transform._target(["build"], settings) / "partial_parse.msgpack").exists()
+
+    assert not parsed()
+    (transform._target(["run"], settings) / "partial_parse.msgpack").write_bytes(b"x")
+    assert parsed()
+    description.write_text("columns: [a]")
+    assert not parsed()
