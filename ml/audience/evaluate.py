@@ -22,6 +22,7 @@ from ml.audience.model import (
     top_items,
 )
 from ml.audience.recommenders import Scores
+from ml.registry.checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +152,7 @@ def choose(
     params: Mapping[str, Any],
     progress: Progress | None = None,
     allowed: Sequence[str] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[str, dict[str, dict[str, float]]]:
     """The candidate with the best NDCG@10 on the latest row of each user of `data`.
 
@@ -161,12 +163,13 @@ def choose(
         params: of the model.
         progress: is told each candidate's figures.
         allowed: only these candidates; all by default.
+        checkpoints: of the training.
 
     Returns:
         Its name, and the measures of all candidates by name.
     """
     rest, held = hold_out(data, params["seed"])
-    workshop = Workshop(rest, params)
+    workshop = Workshop(rest, params, checkpoints, "validation")
     figures = {}
     for name in workshop.candidates():
         if allowed is not None and name not in allowed:

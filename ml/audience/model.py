@@ -27,6 +27,7 @@ from ml.audience.recommenders import (
     Sequential,
 )
 from ml.exceptions import ConfigurationError, MissingFeatureError
+from ml.registry.checkpoints import Checkpoints
 from ml.registry.training import code_digest
 
 if TYPE_CHECKING:
@@ -190,10 +191,25 @@ class AudienceModel:
 
 
 class Workshop:
-    """Fits the recommenders that the parameters name, each once, on one set of rows."""
+    """Fits the recommenders that the parameters name, each once, on one set of rows.
 
-    def __init__(self, data: Interactions, params: Mapping[str, Any]) -> None:
+    Args:
+        data: the rows.
+        params: of the model.
+        checkpoints: of this training.
+        step: what the rows are, among the steps of the training.
+    """
+
+    def __init__(
+        self,
+        data: Interactions,
+        params: Mapping[str, Any],
+        checkpoints: Checkpoints | None = None,
+        step: str = "",
+    ) -> None:
         self.data = data
+        self._checkpoints = checkpoints or Checkpoints()
+        self._step = step
         self._options: Mapping[str, Any] = params["recommenders"]
         self._blends: Mapping[str, Any] = params["blends"]
         self._seed = int(params["seed"])
@@ -214,7 +230,7 @@ class Workshop:
         parts = []
         for part, weight in weights.items():
             recommender = self._recommender(part)
-            parts.append(Part(part, recommender, self._arrays(recommender), float(weight)))
+            parts.append(Part(part, recommender, self._arrays(part, recommender), float(weight)))
         return AudienceModel(parts, self.data.items, self.data.counts())
 
     def _needs_order(self, name: str) -> bool:
@@ -238,13 +254,15 @@ class Workshop:
         recommender: Recommender = family(**options)
         return recommender
 
-    def _arrays(self, recommender: Any) -> Arrays:
+    def _arrays(self, name: str, recommender: Any) -> Arrays:
         """How much recent rows count matters only in scoring, except for the two towers."""
         key = recommender
         if hasattr(key, "recency") and not isinstance(key, TwoTower):
             key = replace(key, recency=None)
         if key not in self._fitted:
-            self._fitted[key] = recommender.fit(self.data)
+            self._fitted[key] = self._checkpoints.arrays(
+                f"{self._step} {name}", lambda: recommender.fit(self.data)
+            )
         return self._fitted[key]
 
 

@@ -74,7 +74,11 @@ def train_audience(
 
 @contextmanager
 def _train(
-    dataset: AudienceDataset, params: dict[str, Any], key: str, job: str, settings: Settings
+    dataset: AudienceDataset,
+    params: dict[str, Any],
+    key: str,
+    job: training.Job,
+    settings: Settings,
 ) -> Iterator[Candidate]:
     """Check, choose, fit and measure; the candidate's folder exists inside the context.
 
@@ -83,14 +87,14 @@ def _train(
     """
     run_gate(
         "training_audience_preference",
-        run_id=job,
+        run_id=job.id,
         as_of=dataset.bounds["as_of"],
         frame=as_judged(dataset.data),
         settings=settings,
     )
     rows, held = hold_out(dataset.data, params["seed"])
-    winner, validation = choose(rows, params)
-    workshop = Workshop(rows, params)
+    winner, validation = choose(rows, params, checkpoints=job.checkpoints)
+    workshop = Workshop(rows, params, job.checkpoints, "final")
     model = workshop.model(winner)
     metrics = {"model": measure(model, rows, held, params)}
     # A baseline that won is the model: it cannot be asked to beat itself.

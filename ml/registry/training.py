@@ -8,12 +8,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.exceptions import UnusableModelError
 from ml.registry import mirror, promotion, recording, releases
+from ml.registry.checkpoints import Checkpoints, open_checkpoints
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings
 
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training as it is recorded.
+
+    Attributes:
+        id: in `ml.training_jobs` and of its gates.
+        checkpoints: what an earlier try of it has finished.
+    """
+
+    id: str
+    checkpoints: Checkpoints
 
 
 def code_digest(folder: Path, *others: Path) -> str:
@@ -99,7 +113,7 @@ def usable_champion(name: str, settings: Settings) -> tuple[Release | None, Any]
 def train_once(
     name: str,
     key: str,
-    train: Callable[[str], AbstractContextManager[Candidate]],
+    train: Callable[[Job], AbstractContextManager[Candidate]],
     *,
     method: str,
     data_digest: str,
@@ -111,7 +125,7 @@ def train_once(
     Args:
         name: registered model.
         key: the fingerprint.
-        train: makes the candidate, given the id of the job; its folder exists inside the context.
+        train: makes the candidate, given the job; its folder exists inside the context.
         method: how it is trained, for `ml.training_jobs`.
         data_digest: sha256 of the training data.
         params: of the training.
@@ -133,20 +147,22 @@ def train_once(
 def _train(
     name: str,
     key: str,
-    train: Callable[[str], AbstractContextManager[Candidate]],
+    train: Callable[[Job], AbstractContextManager[Candidate]],
     method: str,
     data_digest: str,
     params: Mapping[str, Any],
     settings: Settings,
 ) -> Release:
-    begin, job = time.monotonic(), f"{name}-{key[:12]}"
+    begin = time.monotonic()
+    job = Job(f"{name}-{key[:12]}", open_checkpoints(name, key, settings))
     with (
-        mirror.training_job(job, method, f"sha256:{data_digest}", params, settings) as record,
+        mirror.training_job(job.id, method, f"sha256:{data_digest}", params, settings) as record,
         train(job) as candidate,
     ):
         release = recording.record(candidate, settings)
         record["metrics"] = dict(candidate.metrics)
         record["best_metric"] = candidate.metrics["model"][candidate.gate_metric]
         record["artifacts"] = {"run_id": release.run_id, "version": release.version}
+    job.checkpoints.clear()
     log.info("%s %s in %.0f s", name, release.version, time.monotonic() - begin)
     return release

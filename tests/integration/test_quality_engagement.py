@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from ml.exceptions import TooFewRowsError
+from ml.exceptions import ConfigurationError, TooFewRowsError
 from ml.quality.engagement.dataset import NAME, build_dataset, load_params
 from ml.quality.engagement.predict import score_titles
 from ml.quality.engagement.train import train_quality_engagement
@@ -144,3 +147,51 @@ def test_two_processes_learn_what_one_does_that_accumulates(tmp_path):
     assert one[labels > 0].mean() > one[labels < 0].mean()
     kinds = {path.suffix for path in (tmp_path / "two").iterdir()}
     assert kinds == {".json", ".safetensors"}
+
+
+_KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+import numpy as np
+from ml.quality.engagement import transformer
+
+keep, state = transformer._keep, Path(sys.argv[1])
+
+def kept(accelerator, folder, step):
+    keep(accelerator, folder, step)
+    if step == 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+transformer._keep = kept
+job = json.loads(Path(sys.argv[2]).read_text())
+transformer.train(
+    job["titles"], np.array(job["labels"]), transformer.Recipe(**job["recipe"]), 1,
+    state / "never", state,
+)
+"""
+
+
+def test_a_network_that_was_killed_goes_on_where_it_was(tmp_path):
+    titles = [QUIET[i % 4].upper() if i % 3 else f"{QUIET[i % 4]} {i}" for i in range(64)]
+    labels = [1.0 if i % 3 else -1.0 for i in range(64)]
+    options = {"batch": 8, "accumulate": 2, "epochs": 2, "checkpoint_steps": 4}
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps({"titles": titles, "labels": labels, "recipe": options}))
+    command = [sys.executable, "-c", _KILLED, str(tmp_path / "state"), str(job)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert [path.name for path in (tmp_path / "state").glob("step-*")] == ["step-8"]
+    recipe, given = Recipe(**options), np.array(labels)
+    train(titles, given, recipe, 1, tmp_path / "whole")
+    train(titles, given, recipe, 1, tmp_path / "rest", tmp_path / "state")
+    # What was done before the kill counts: from another start the rest ends elsewhere.
+    rest, whole = (TitleTransformer(tmp_path / name).score(titles) for name in ("rest", "whole"))
+    assert rest == pytest.approx(whole, abs=1e-6)
+    assert [path.name for path in (tmp_path / "state").glob("step-*")] == ["step-16"]
+    both = Recipe(**{**options, "accumulate": 1, "processes": 2, "epochs": 1})
+    train(titles, given, both, 1, tmp_path / "two", tmp_path / "state of two")
+    assert [path.name for path in (tmp_path / "state of two").glob("step-*")] == ["step-4"]
+
+
+def test_checkpoints_between_two_steps_of_the_optimiser_are_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="checkpoint_steps: 3 is no multiple"):
+        train(["a"], np.zeros(1), Recipe(accumulate=2, checkpoint_steps=3), 1, tmp_path)

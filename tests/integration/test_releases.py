@@ -146,8 +146,8 @@ def signal_service(name: str, number: signal.Signals) -> None:
     os.kill(pid, number)
 
 
-def _never(job: str):
-    raise AssertionError(f"{job} trains again")
+def _never(job: training.Job):
+    raise AssertionError(f"{job.id} trains again")
 
 
 def test_the_gates_make_champions_refuse_and_tell_every_failure(settings, tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ from ml.quality.engagement.predictors import (
     matrix,
     vectorizer,
 )
+from ml.registry.checkpoints import Arrays, Checkpoints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,12 +48,14 @@ class Setting:
         params: of the model.
         seed: of whatever is drawn.
         folders: closes what candidates write.
+        checkpoints: of this training.
     """
 
     vectors: Vectors
     params: dict[str, Any]
     seed: int
     folders: ExitStack
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
 
 
 def choose(
@@ -147,8 +152,16 @@ def _words(train: pd.DataFrame, setting: Setting) -> Words:
 def _network(train: pd.DataFrame, setting: Setting) -> Network:
     folder = Path(setting.folders.enter_context(tempfile.TemporaryDirectory()))
     recipe = transformer.Recipe(**setting.params["transformer"])
-    titles = train["title"].tolist()
-    transformer.train(titles, train["label"].to_numpy(), recipe, setting.seed, folder)
+    titles, labels = train["title"].tolist(), train["label"].to_numpy()
+    # The rows name the step: the same network is fitted on several parts.
+    step = f"transformer {hashlib.sha256(json.dumps(titles).encode()).hexdigest()[:16]}"
+
+    def learnt() -> Arrays:
+        state = setting.checkpoints.scratch(step)
+        transformer.train(titles, labels, recipe, setting.seed, folder, state)
+        return transformer.as_arrays(folder)
+
+    transformer.write_arrays(setting.checkpoints.arrays(step, learnt), folder)
     return Network(folder)
 
 

@@ -30,6 +30,7 @@ from ml.quality.engagement.label import Parts, held_out, split
 from ml.quality.engagement.model import EngagementModel, reference
 from ml.quality.engagement.predictors import Array
 from ml.registry import cards, training
+from ml.registry.checkpoints import Checkpoints
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings, get_settings
 
@@ -108,7 +109,12 @@ def train_quality_engagement(
 
 
 def fit_and_measure(
-    rows: pd.DataFrame, params: dict[str, Any], settings: Settings, seed: int, folders: ExitStack
+    rows: pd.DataFrame,
+    params: dict[str, Any],
+    settings: Settings,
+    seed: int,
+    folders: ExitStack,
+    checkpoints: Checkpoints | None = None,
 ) -> Outcome:
     """Choose on later parts of other channels within the training part, refit, measure.
 
@@ -118,6 +124,7 @@ def fit_and_measure(
         settings: where embeddings are kept.
         seed: draws the held-out channels.
         folders: keeps what candidates write until it is closed.
+        checkpoints: of this training.
 
     Raises:
         TooFewRowsError: if a part has too few rows.
@@ -130,7 +137,7 @@ def fit_and_measure(
     ]
     titles = features.titles_of(rows)
     vectors = dict(zip(titles, embeddings(titles, settings), strict=True))
-    setting = Setting(vectors, params, seed, folders)
+    setting = Setting(vectors, params, seed, folders, checkpoints or Checkpoints())
     winner, errors, validation = choose(draws, setting)
     predictor = fit(winner, parts.train, setting)
     model = EngagementModel(predictor, reference(parts.train["label"].to_numpy(), errors))
@@ -161,18 +168,24 @@ def learning_curve(
 
 @contextmanager
 def _train(
-    dataset: EngagementDataset, params: dict[str, Any], key: str, job: str, settings: Settings
+    dataset: EngagementDataset,
+    params: dict[str, Any],
+    key: str,
+    job: training.Job,
+    settings: Settings,
 ) -> Iterator[Candidate]:
     """Check, choose, fit and measure; the candidate's folder exists inside the context."""
     run_gate(
         "training_quality_engagement",
-        run_id=job,
+        run_id=job.id,
         as_of=dataset.bounds["as_of"],
         frame=dataset.rows,
         settings=settings,
     )
     with ExitStack() as folders:
-        outcome = fit_and_measure(dataset.rows, params, settings, params["seed"], folders)
+        outcome = fit_and_measure(
+            dataset.rows, params, settings, params["seed"], folders, job.checkpoints
+        )
         incumbent, figures = training.measure_champion(
             NAME, lambda champion, _: _measure(champion.get_raw_model(), outcome.parts), settings
         )

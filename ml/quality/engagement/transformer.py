@@ -9,9 +9,10 @@ safetensors; the rest comes from the package. With several nodes, start
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -40,6 +41,8 @@ class Recipe:
         accumulate: steps whose gradients are averaged.
         mixed_precision: `no`, `bf16` or `fp16`.
         processes: of one machine; one trains in this process.
+        checkpoint_steps: how often what is learnt is kept, so that a killed training goes on there;
+            a multiple of `accumulate`.
     """
 
     layers: int = 1
@@ -51,24 +54,47 @@ class Recipe:
     learning_rate: float = 3e-4
     mixed_precision: str = "no"
     processes: int = 1
+    checkpoint_steps: int = 200
 
 
 def train(
-    titles: Sequence[str], labels: npt.NDArray[Any], recipe: Recipe, seed: int, folder: Path
+    titles: Sequence[str],
+    labels: npt.NDArray[Any],
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    state: Path | None = None,
 ) -> None:
     """Fine-tune into `folder`, in this process or in several of this machine.
 
+    Args:
+        titles: what it reads.
+        labels: shape (n,).
+        recipe: how it is trained.
+        seed: of whatever is drawn.
+        folder: where the result goes.
+        state: folder for what is kept on the way, the same in each try of the same training.
+
     Raises:
+        ConfigurationError: if `checkpoint_steps` is no multiple of `accumulate`.
         FatalError: if the processes fail.
     """
+    if recipe.checkpoint_steps % recipe.accumulate:
+        raise ConfigurationError(
+            f"transformer.checkpoint_steps: {recipe.checkpoint_steps} is no multiple of"
+            f" accumulate, {recipe.accumulate}"
+        )
     chosen = slice(-recipe.rows, None)
     titles, labels = list(titles)[chosen], np.asarray(labels, dtype=np.float32)[chosen]
     if recipe.processes == 1:
-        fine_tune(titles, labels, recipe, seed, folder)
+        fine_tune(titles, labels, recipe, seed, folder, state)
         return
     folder.mkdir(parents=True, exist_ok=True)
     job = folder / "job.json"
-    content = {"titles": titles, "labels": labels.tolist(), "recipe": asdict(recipe), "seed": seed}
+    content = {
+        "titles": titles, "labels": labels.tolist(), "recipe": asdict(recipe), "seed": seed,
+        "state": state and str(state),
+    }  # fmt: skip
     job.write_text(json.dumps(content))
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone",
@@ -82,7 +108,12 @@ def train(
 
 
 def fine_tune(
-    titles: Sequence[str], labels: npt.NDArray[Any], recipe: Recipe, seed: int, folder: Path
+    titles: Sequence[str],
+    labels: npt.NDArray[Any],
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    state: Path | None = None,
 ) -> None:
     """Train in this process, one of those that `torchrun` started or the only one.
 
@@ -118,21 +149,66 @@ def fine_tune(
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.01)
     network, optimiser, loader = accelerator.prepare(network, optimiser, loader)
-    for batch in loader:
+    done = _resume(accelerator, state)
+    rest = accelerator.skip_first_batches(loader, done)
+    for step, batch in enumerate(rest, done + 1):
         with accelerator.accumulate(network):
             target = batch.pop("target")
             loss = torch.nn.functional.mse_loss(network(**batch), target)
             accelerator.backward(loss)
             optimiser.step()
             optimiser.zero_grad()
+        if state and step % recipe.checkpoint_steps == 0:
+            _keep(accelerator, state, step)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
-        state = accelerator.unwrap_model(network).state_dict()
-        kept = {name: state[name].float().cpu().contiguous() for name in sorted(learning)}
+        learnt = accelerator.unwrap_model(network).state_dict()
+        kept = {name: learnt[name].float().cpu().contiguous() for name in sorted(learning)}
         save_file(kept, str(folder / WEIGHTS))
         facts = {"max_tokens": recipe.max_tokens, "layers": recipe.layers}
         (folder / FACTS).write_text(json.dumps(facts))
+
+
+def _keep(accelerator: Any, state: Path, step: int) -> None:
+    """Keep weights, optimiser and random states of a step, and forget those of the one before."""
+    partial = state / "partial"
+    accelerator.save_state(str(partial))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        partial.rename(state / f"step-{step}")
+        for path in _kept(state)[:-1]:
+            shutil.rmtree(path)
+    accelerator.wait_for_everyone()
+
+
+def _resume(accelerator: Any, state: Path | None) -> int:
+    """Go back to what was kept last; returns the steps that it had done."""
+    found = _kept(state) if state else []
+    if not found:
+        return 0
+    last = found[-1]
+    accelerator.load_state(str(last))
+    return _step_of(last)
+
+
+def _kept(state: Path) -> list[Path]:
+    return sorted(state.glob("step-*"), key=_step_of)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
+def as_arrays(folder: Path) -> dict[str, npt.NDArray[np.uint8]]:
+    """The files that training wrote, as arrays of their bytes."""
+    return {name: np.fromfile(folder / name, dtype=np.uint8) for name in (WEIGHTS, FACTS)}
+
+
+def write_arrays(arrays: Mapping[str, npt.NDArray[np.uint8]], folder: Path) -> None:
+    """The files of `as_arrays` in an existing folder."""
+    for name in (WEIGHTS, FACTS):
+        arrays[name].tofile(folder / name)
 
 
 class TitleTransformer:
@@ -222,6 +298,7 @@ def main(job: Path) -> None:
     fine_tune(
         values["titles"], np.array(values["labels"], dtype=np.float32),
         Recipe(**values["recipe"]), values["seed"], job.parent,
+        Path(values["state"]) if values["state"] else None,
     )  # fmt: skip
 
 

@@ -190,7 +190,7 @@ def _train(
     as_of: datetime,
     params: dict[str, Any],
     key: str,
-    job: str,
+    job: training.Job,
     settings: Settings,
 ) -> Iterator[Candidate]:
     """Check, fit and measure; the candidate's folder exists inside the context."""
@@ -199,7 +199,7 @@ def _train(
     for task, texts in data.sets.items():
         run_gate(
             "training_quality_policy",
-            run_id=f"{job}-{task}",
+            run_id=f"{job.id}-{task}",
             as_of=as_of,
             frame=texts.frame(),
             settings=settings,

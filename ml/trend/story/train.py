@@ -95,13 +95,13 @@ def _train(
     split: Split,
     params: dict[str, Any],
     key: str,
-    job: str,
+    job: training.Job,
     settings: Settings,
 ) -> Iterator[Candidate]:
     """Check, fit and measure; the candidate's folder exists inside the context."""
     run_gate(
         "training_trend_story",
-        run_id=job,
+        run_id=job.id,
         as_of=dataset.as_of,
         frame=dataset.frame,
         settings=settings,

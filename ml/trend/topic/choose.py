@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ml.registry.checkpoints import Checkpoints
 from ml.trend.topic.candidates import combined, forecaster, stack_weights
 from ml.trend.topic.evaluate import BEST, Table, gains, lost_to, measure, with_gains
 from ml.trend.topic.folds import Folds
@@ -49,7 +51,9 @@ def whole(forecast: Array) -> Array:
     return np.asarray(np.rint(np.maximum(forecast, 0)))
 
 
-def study(folds: Folds, progress: Progress | None = None) -> Study:
+def study(
+    folds: Folds, progress: Progress | None = None, checkpoints: Checkpoints | None = None
+) -> Study:
     """Compare all methods and stacks of the parameters on the validation folds.
 
     Everything is fitted on windows that were over before the first of them. A stack is measured on
@@ -57,13 +61,18 @@ def study(folds: Folds, progress: Progress | None = None) -> Study:
     SMAPE and MASE at both horizons; of those the one with the largest mean gain does, and if there
     is none, the best baseline.
     """
-    params, say = folds.params, progress or (lambda _: None)
+    params, say, kept = folds.params, progress or (lambda _: None), checkpoints or Checkpoints()
     train = folds.training_windows(folds.validation[0])
     found = Study(folds.validation_windows())
+
+    def forecast(name: str) -> Arrays:
+        method = forecaster(name, params["methods"][name], params["seed"])
+        return {"volumes": method.forecast(method.fit(train), found.windows)}
+
     for name, options in params["methods"].items():
         if options["family"] != "prophet":
-            method = forecaster(name, options, params["seed"])
-            _note(found, name, method.forecast(method.fit(train), found.windows), say)
+            said = kept.arrays(f"validation {name}", partial(forecast, name))
+            _note(found, name, said["volumes"], say)
     for name, members in params["stacks"].items():
         _note(found, name, _held_out(found.windows, [found.raw[m] for m in members]), say)
     rivals = {name: found.table[name] for name in params["baselines"]}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ml.registry.checkpoints import Arrays, Checkpoints
 from ml.trend.topic.candidates import Part, forecaster, stack_weights
 from ml.trend.topic.choose import Study, study, whole
 from ml.trend.topic.evaluate import HORIZON_DAYS, Figures, Table, measure, with_gains
@@ -33,6 +35,7 @@ def fit_and_measure(
     folds: Folds,
     champion: TopicModel | None = None,
     progress: Callable[[str], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Choose on validation, refit on all that was over before the test, measure on the test.
 
@@ -43,9 +46,10 @@ def fit_and_measure(
         folds: of the panel.
         champion: an incumbent that is measured on the same windows.
         progress: is told what is done.
+        checkpoints: of this training.
     """
-    found = study(folds, progress)
-    model = _fit(folds, found)
+    found = study(folds, progress, checkpoints)
+    model = _fit(folds, found, checkpoints)
     windows, params = folds.test_windows(), folds.params
     table: Table = {"model": measure_model(model, windows)}
     for name in params["baselines"]:
@@ -86,7 +90,7 @@ def measure_plain(name: str, params: Mapping[str, Any], windows: Windows) -> Fig
     return measure(windows, whole(forecast), distance(windows, forecast))
 
 
-def _fit(folds: Folds, found: Study) -> TopicModel:
+def _fit(folds: Folds, found: Study, checkpoints: Checkpoints | None) -> TopicModel:
     params, seed = folds.params, folds.params["seed"]
     members = params["stacks"].get(found.winner, [found.winner])
     weights = [(1.0, 1.0)]
@@ -103,19 +107,26 @@ def _fit(folds: Folds, found: Study) -> TopicModel:
         if max(pair) > _LEAST_WEIGHT
     ]
     options = {key: params[key] for key in ("min_recent", "history_days", "grace_days")}
-    return refit(folds, TopicModel(parts, width, rises, intervals, seed=seed, options=options))
+    chosen = TopicModel(parts, width, rises, intervals, seed=seed, options=options)
+    return refit(folds, chosen, checkpoints)
 
 
-def refit(folds: Folds, model: TopicModel) -> TopicModel:
+def refit(folds: Folds, model: TopicModel, checkpoints: Checkpoints | None = None) -> TopicModel:
     """The same methods, weights and intervals, fitted on all that was over before the test.
 
     Args:
         folds: of the panel; their seed is used.
         model: what is fitted again.
+        checkpoints: of this training.
     """
+    kept = checkpoints or Checkpoints()
     windows, seed = folds.training_windows(folds.test[0]), folds.params["seed"]
+
+    def fitted(part: Part) -> Arrays:
+        return forecaster(part.name, part.options, seed).fit(windows)
+
     parts = [
-        replace(part, arrays=forecaster(part.name, part.options, seed).fit(windows))
+        replace(part, arrays=kept.arrays(f"final {part.name}", partial(fitted, part)))
         for part in model.parts
     ]
     rises = replace(model.rises, forest=fit_rises(windows, seed).forest)

@@ -83,20 +83,20 @@ def train_topic(
 
 @contextmanager
 def _train(
-    dataset: TopicDataset, folds: Folds, key: str, job: str, settings: Settings
+    dataset: TopicDataset, folds: Folds, key: str, job: training.Job, settings: Settings
 ) -> Iterator[Candidate]:
     """Check, choose, fit and measure; the candidate's folder exists inside the context."""
     params = folds.params
     run_gate(
         "training_trend_topic",
-        run_id=job,
+        run_id=job.id,
         as_of=dataset.bounds["as_of"],
         frame=dataset.frame,
         settings=settings,
     )
     release, champion = training.usable_champion(NAME, settings)
     incumbent = champion.get_raw_model() if champion else None
-    fitted = fit_and_measure(folds, incumbent)
+    fitted = fit_and_measure(folds, incumbent, checkpoints=job.checkpoints)
     facts = _facts(dataset, folds, fitted)
     known = dataset.frame["volume"].notna()
     example = _example(dataset.frame[known])

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.measures import mean_relative_squared_error
+from ml.registry.checkpoints import Arrays, Checkpoints, array_booster, booster_array
 from ml.trend.calibration import Calibrator, fit_calibrator
 
 if TYPE_CHECKING:
@@ -112,7 +113,11 @@ def known_before(frame: pd.DataFrame, label: str, hours: int, until: Any) -> pd.
 
 
 def fit_heads(
-    frame: pd.DataFrame, bounds: tuple[Any, Any], matrix: Any, params: dict[str, Any]
+    frame: pd.DataFrame,
+    bounds: tuple[Any, Any],
+    matrix: Any,
+    params: dict[str, Any],
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[dict[str, Any], dict[str, HeadFacts], dict[str, Any]]:
     """Fit every head whose labels suffice.
 
@@ -122,6 +127,7 @@ def fit_heads(
             none of validation into the second.
         matrix: makes the trees' matrix of rows.
         params: those of the model.
+        checkpoints: of this training.
 
     Returns:
         The forests by name (`growth_48h` holds three quantiles, `growth_48h_point` the point
@@ -137,9 +143,14 @@ def fit_heads(
     # XGBoost lets go of the interpreter, and forests do not wait for each other as the threads of
     # one forest do at every level. Point forecasts, which are small, fill the end.
     order = sorted(fits, key=lambda name: name not in facts)
+    kept = checkpoints or Checkpoints()
+
+    def boosted(name: str) -> tuple[Any, Any]:
+        pair = kept.arrays(f"head {name}", lambda: _boost(fits[name], matrix, params))
+        return array_booster(pair["stopped"]), array_booster(pair["final"])
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        boosted = pool.map(lambda name: _boost(fits[name], matrix, params), order)
-        pairs = dict(zip(order, boosted, strict=True))
+        pairs = dict(zip(order, pool.map(boosted, order), strict=True))
     stopped = {name: first for name, (first, _) in pairs.items()}
     unseen = {name: stopped[name] for name in GROWTH_HEADS if name in stopped}
     for name, fit in fits.items():
@@ -221,8 +232,8 @@ def _event(name: str, label: str, rows: Rows) -> tuple[HeadFacts, dict[str, Fit]
     return HeadFacts(threshold=threshold), {name: Fit(*rows, happened, options=options)}
 
 
-def _boost(fit: Fit, matrix: Any, params: dict[str, Any]) -> tuple[Any, Any]:
-    """Two forests: one stopped on validation, and one as large that has learned from it as well.
+def _boost(fit: Fit, matrix: Any, params: dict[str, Any]) -> Arrays:
+    """Two forests: `stopped` on validation, and `final`, as large, that has learned from it too.
 
     The first says what may be expected of the second on rows that it has not seen.
     """
@@ -252,7 +263,7 @@ def _boost(fit: Fit, matrix: Any, params: dict[str, Any]) -> tuple[Any, Any]:
     rounds = stopped.best_iteration + 1
     larger = max(1, round(rounds * params["refit_rounds_factor"]))
     final = xgboost.train(settings, data(fit.both), larger, verbose_eval=False, **own)
-    return stopped[:rounds], final
+    return {"stopped": booster_array(stopped[:rounds]), "final": booster_array(final)}
 
 
 def quantiles(forests: dict[str, Any], name: str, matrix: pd.DataFrame) -> Array | None:

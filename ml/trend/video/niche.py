@@ -126,8 +126,8 @@ def train_niche(
     key = training.fingerprint(dataset.digest, params, code_digest())
 
     @contextmanager
-    def train(job: str) -> Iterator[Candidate]:
-        check_rows(dataset, job, settings)
+    def train(job: training.Job) -> Iterator[Candidate]:
+        check_rows(dataset, job.id, settings)
         trained = _adapt(champion, origin, category, dataset, params, deadline, settings)
         with as_candidate(trained, key, settings) as candidate:
             yield candidate

@@ -9,8 +9,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ml.evidence import curves_picture
 from ml.registry import training
+from ml.registry.checkpoints import Arrays, Checkpoints, array_booster, booster_array
 from ml.registry.releases import Candidate, Release
 from ml.settings import Settings, get_settings
 from ml.trend.calibration import fit_calibrator
@@ -73,6 +76,7 @@ def fit(
     params: dict[str, Any],
     required: list[str],
     losses: dict[str, Any] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> TrendModel:
     """Fit trees with early stopping on the validation part, calibrate, refit on both parts.
 
@@ -83,6 +87,7 @@ def fit(
         params: of the model.
         required: features that may not be missing.
         losses: is filled with the log loss of each round, by part.
+        checkpoints: of this training.
     """
     import pandas as pd
     import xgboost
@@ -100,19 +105,32 @@ def fit(
         return xgboost.train(call_settings(params), data, rounds, verbose_eval=False, **options)
 
     outcome = split.rising(split.validation)
-    first = trees(
-        split.train,
-        params["max_rounds"],
-        evals=[(xgboost.DMatrix(matrix(split.validation), label=outcome), "validation")],
-        early_stopping_rounds=params["early_stopping_rounds"],
-        evals_result=losses,
-    )
-    best = first[: first.best_iteration + 1]
+
+    def boosted() -> Arrays:
+        history: dict[str, Any] = {}
+        first = trees(
+            split.train,
+            params["max_rounds"],
+            evals=[(xgboost.DMatrix(matrix(split.validation), label=outcome), "validation")],
+            early_stopping_rounds=params["early_stopping_rounds"],
+            evals_result=history,
+        )
+        best = first[: first.best_iteration + 1]
+        rounds = max(1, round((first.best_iteration + 1) * params["refit_rounds_factor"]))
+        final = trees(pd.concat([split.train, split.validation]), rounds)
+        return {
+            "best": booster_array(best),
+            "final": booster_array(final),
+            **{part: np.array(values["logloss"]) for part, values in history.items()},
+        }
+
+    kept = (checkpoints or Checkpoints()).arrays("rising", boosted)
+    best, final = array_booster(kept["best"]), array_booster(kept["final"])
+    if losses is not None:
+        losses.update({part: kept[part].tolist() for part in ("training", "validation")})
     unseen = raw_probability(best, matrix(split.validation))
     calibrator = fit_calibrator(unseen, outcome, params["seed"])
-    rounds = max(1, round((first.best_iteration + 1) * params["refit_rounds_factor"]))
-    final = trees(pd.concat([split.train, split.validation]), rounds)
-    log.info("fitted %s trees, calibration: %s", rounds, calibrator.kind)
+    log.info("fitted %s trees, calibration: %s", final.num_boosted_rounds(), calibrator.kind)
     specification = Specification(
         feature_service=params["feature_service"],
         columns=columns,
@@ -144,14 +162,18 @@ def call_settings(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_heads(
-    model: TrendModel, everything: pd.DataFrame, split: Split, params: dict[str, Any]
+    model: TrendModel,
+    everything: pd.DataFrame,
+    split: Split,
+    params: dict[str, Any],
+    checkpoints: Checkpoints | None = None,
 ) -> TrendModel:
     """The model with its further heads, learned before the same moments as the call.
 
     The call's calibrator may use what the 48 h growth head says, if that serves it on validation.
     """
     forests, facts, unseen = fit_heads(
-        everything, (split.validation_start, split.test_start), model.matrix, params
+        everything, (split.validation_start, split.test_start), model.matrix, params, checkpoints
     )
     for name, head in facts.items():
         if head.reason:
@@ -178,20 +200,19 @@ def with_baselines(
 
 @contextmanager
 def _train(
-    dataset: TrendDataset, params: dict[str, Any], key: str, job: str, settings: Settings
+    dataset: TrendDataset, params: dict[str, Any], key: str, job: training.Job, settings: Settings
 ) -> Iterator[Candidate]:
     """Check, fit and measure; the candidate's folder exists inside the context."""
-    check_rows(dataset, job, settings)
+    check_rows(dataset, job.id, settings)
     split = split_in_time(dataset.frame, params)
     losses: dict[str, Any] = {}
-    model = fit(split, params, dataset.required, losses)
-    model = with_heads(model, dataset.everything, split, params)
+    model = fit(split, params, dataset.required, losses, job.checkpoints)
+    model = with_heads(model, dataset.everything, split, params, job.checkpoints)
     model = with_baselines(model, dataset.everything, split, params)
     incumbent, rivals = training.measure_champion(
         NAME, lambda champion, _: measure_call(champion, split), settings
     )
-    curves = {part: values["logloss"] for part, values in losses.items()}
-    picture = curves_picture(curves, "trees", "log loss of the rising call")
+    picture = curves_picture(losses, "trees", "log loss of the rising call")
     trained = Trained(
         NAME, model, dataset, split, params, rivals, incumbent,
         artifacts={"learning_curve.svg": picture},

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 from ml.exceptions import TooFewRowsError
+from ml.registry.checkpoints import Checkpoints
+from ml.trend.topic import choose
 from ml.trend.topic.evaluate import lost_to, measure, with_gains
 from ml.trend.topic.fitting import fit_and_measure, measure_model
 from ml.trend.topic.folds import plan_folds
 from ml.trend.topic.model import TopicModel
+from ml.trend.topic.networks import Network
 from ml.trend.topic.series import Panel, Windows
+from ml.trend.topic.trees import Trees
 
 
 def test_errors_are_those_of_the_formulas():
@@ -75,6 +79,14 @@ def test_same_panel_and_seed_give_the_same_figures(folds, fitted):
     assert again.study.winner == fitted.study.winner
     for name, figures in fitted.table.items():
         assert again.table[name] == pytest.approx(figures, abs=1e-6), name
+
+
+def test_a_training_that_was_killed_fits_no_method_twice(folds, fitted, tmp_path, monkeypatch):
+    kept = Checkpoints(tmp_path)
+    assert fit_and_measure(folds, checkpoints=kept).table == fitted.table
+    for family in (Trees, Network):
+        monkeypatch.setattr(family, "fit", None)
+    assert choose.study(folds, checkpoints=kept).table == fitted.study.table
 
 
 def test_intervals_hold_about_the_share_they_promise(fitted):

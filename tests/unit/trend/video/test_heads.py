@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ml.measures import mean_relative_squared_error
-from ml.trend.video import evaluate
+from ml.registry.checkpoints import Checkpoints
+from ml.trend.video import evaluate, heads, train
 from ml.trend.video.candidate import held_out
 from ml.trend.video.dataset import load_params, split_in_time
 from ml.trend.video.heads import (
@@ -18,6 +19,8 @@ from ml.trend.video.heads import (
 )
 from ml.trend.video.model import TrendModel
 from ml.trend.video.train import fit, with_baselines, with_heads
+
+pd = pytest.importorskip("pandas")
 
 PARAMS = {**load_params(), "max_rounds": 60, "early_stopping_rounds": 20}
 
@@ -51,6 +54,41 @@ def model(rows, split, required):
     return with_baselines(
         with_heads(fit(split, PARAMS, required), rows, split, PARAMS), rows, split, PARAMS
     )
+
+
+def test_a_training_that_was_killed_goes_on_with_the_forests_that_it_has(
+    rows, split, model, required, tmp_path, monkeypatch
+):
+    wanted, boost = [], heads._boost
+
+    def boosted(fit_, matrix, params):
+        if len(wanted) == 3:
+            raise KeyboardInterrupt
+        wanted.append(fit_)
+        return boost(fit_, matrix, params)
+
+    monkeypatch.setattr(heads, "_boost", boosted)
+    monkeypatch.setattr(heads, "_AT_ONCE", 1)
+    losses: dict = {}
+
+    def trained() -> TrendModel:
+        kept = Checkpoints(tmp_path)
+        bare = fit(split, PARAMS, required, losses, kept)
+        return with_heads(bare, rows, split, PARAMS, kept)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained()
+    before = dict(losses)
+    # From here on the call and the first three forests must not be fitted again.
+    monkeypatch.setattr(train, "call_settings", None)
+    wanted.clear()
+    monkeypatch.setattr(heads, "_boost", lambda *given: (wanted.append(0), boost(*given))[1])
+    again = trained()
+    assert len(wanted) == 2 * len(GROWTH_HEADS) + len(EVENT_HEADS) - 3
+    assert losses == before
+    assert len(losses["training"]) == len(losses["validation"]) > 10
+    test = held_out(rows, split)
+    pd.testing.assert_frame_equal(again.predict(test), model.predict(test))
 
 
 def test_interval_is_moved_until_it_holds_its_share():
