@@ -46,6 +46,9 @@ def main() -> None:
     parser.add_argument(
         "--seeded", action="store_true", help="the raw rows are there from an earlier bench"
     )
+    parser.add_argument(
+        "--full", action="store_true", help="builds from nothing alone, not again after them"
+    )
     arguments = parser.parse_args()
     if not arguments.seeded:
         if _raw_rows():
@@ -61,7 +64,8 @@ def main() -> None:
         now = as_of(conn)
     methods = {"plain": plain, "airflow": in_airflow}
     found: dict[str, dict[str, list[float]]] = {
-        kind: {name: [] for name in methods} for kind in ("full", "again")
+        kind: {name: [] for name in methods}
+        for kind in (("full",) if arguments.full else ("full", "again"))
     }
     for number in range(arguments.rounds):
         for name in sorted(methods, reverse=bool(number % 2)):

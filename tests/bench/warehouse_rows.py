@@ -67,8 +67,8 @@ class Size:
 
     @property
     def days(self) -> int:
-        """Two months, or what there is of them at a single reading a day."""
-        return max(4, min(60, self.read // _ROWS_A_READING))
+        """Ten weeks, or what there is of them at a single reading a day."""
+        return max(4, min(70, self.read // _ROWS_A_READING))
 
     @property
     def minutes(self) -> int:
