@@ -12,6 +12,7 @@ import pytest
 from ml import features, warehouse
 from ml.exceptions import MissingFeatureError, TooFewRowsError
 from ml.registry import releases
+from ml.registry.tracking import client
 from ml.settings import Settings
 from ml.storage.postgres import connect, copy_rows
 from ml.streaming.tables import STORIES as MOMENTUM
@@ -126,6 +127,8 @@ def test_young_platform_is_told_what_is_missing(platform):
 def test_it_is_trained_once_scores_once_and_is_measured_on_archives(platform):
     release = train_story(AS_OF, platform)
     assert release.is_champion, release.reason
+    kept = {file.path for file in client(platform).list_artifacts(release.run_id)}
+    assert kept >= {"calibration.svg", "signals.json", "dataset.sql", "feature_statistics.json"}
     again = train_story(AS_OF, platform)
     assert (again.reused, again.version) == (True, release.version)
 

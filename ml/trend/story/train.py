@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.evidence import calibration_picture
 from ml.gates import run_gate
 from ml.measures import calibration_table
 from ml.registry import cards, training
@@ -116,6 +117,7 @@ def _train(
     )
     metrics |= figures
     facts = _facts(dataset, split, model)
+    calibration = _calibration(model, split.test)
     example = model_input(split.test.head(5), columns)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / NAME)
@@ -129,7 +131,7 @@ def _train(
             metrics=metrics,
             params=params,
             tags={**facts, "model_type": "xgboost", "params": json.dumps(params)},
-            card=_card(dataset, facts, metrics, _calibration(model, split.test)),
+            card=_card(dataset, facts, metrics, calibration),
             dataset=_logged(split, columns),
             dataset_source=f"feast:{params['feature_service']}",
             target="reached",
@@ -137,7 +139,11 @@ def _train(
             prediction=model.predict(example),
             pip_requirements=training.installed(_PACKAGES),
             incumbent=incumbent,
-            artifacts={"dataset.sql": dataset.query, "signals.json": _signals(model, split.test)},
+            artifacts={
+                "dataset.sql": dataset.query,
+                "signals.json": _signals(model, split.test),
+                "calibration.svg": calibration_picture(calibration),
+            },
         )
 
 
