@@ -136,12 +136,7 @@ def run_dbt(args: list[str], *, as_of: datetime, settings: Settings | None = Non
 
 
 def build_models(
-    select: Sequence[str],
-    *,
-    as_of: datetime,
-    run_id: str,
-    tested: bool = True,
-    settings: Settings | None = None,
+    select: Sequence[str], *, as_of: datetime, run_id: str, settings: Settings | None = None
 ) -> DbtSummary:
     """Build models, each with its tests right after it, model by model.
 
@@ -153,7 +148,6 @@ def build_models(
         select: dbt selectors, for example `["path:models/staging"]`.
         as_of: "now" for every model.
         run_id: of the run that the call belongs to.
-        tested: without, the models alone are built.
         settings: where the database and the state directory are.
 
     Raises:
@@ -162,8 +156,6 @@ def build_models(
     """
     settings = settings or get_settings()
     args = ["build", "--select", *select]
-    if not tested:
-        args += ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
     target = _target(args, settings)
     owner = target / "run_id"
     ours = owner.exists() and owner.read_text() == run_id

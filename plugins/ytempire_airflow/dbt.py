@@ -12,7 +12,7 @@ from ytempire_airflow.defaults import GIVES_WAY
 _PAGE = "/reports/dbt/index.html#!/model/"
 
 
-def dbt_layer(name: str, select: list[str], now: Any, *, tested: bool = True) -> Any:
+def dbt_layer(name: str, select: list[str], now: Any) -> Any:
     """A task that builds models with their tests, as one `dbt build`.
 
     Its retry builds only the models that failed and those that wait for them, each with its tests.
@@ -22,7 +22,6 @@ def dbt_layer(name: str, select: list[str], now: Any, *, tested: bool = True) ->
         name: id of the task.
         select: dbt selectors, for example `path:models/staging`.
         now: return value of the DAG's task `resolve_as_of`; "now" for the models.
-        tested: without, a later layer has to name the models again to test them.
     """
 
     @task(task_id=name, doc_md=_pages(select))
@@ -32,7 +31,7 @@ def dbt_layer(name: str, select: list[str], now: Any, *, tested: bool = True) ->
         from ml.warehouse import build_models
 
         as_of = datetime.fromisoformat(now)
-        summary = build_models(select, as_of=as_of, run_id=str(run_id), tested=tested)
+        summary = build_models(select, as_of=as_of, run_id=str(run_id))
         return {
             "seconds": round(summary.seconds, 1),
             "statuses": dict(summary.statuses),
